@@ -1,0 +1,116 @@
+"""The code behind each cell: plain ms-swift, nothing of Tuner's, runs in a clean process.
+
+Each function gives a text that a reader may paste into a notebook or a
+terminal. The tests run every one of them and compare with the cell's result.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from tuner.config import TuningConfig
+from tuner.records import DatasetRef, ModelInfo
+
+
+def model(info: ModelInfo) -> str:
+    """Cell 1: parameters, context length and template, by ms-swift."""
+    return f"""import math
+from pathlib import Path
+from safetensors import safe_open
+from swift.model import get_processor
+from swift.template import get_template
+
+folder = Path({info.path!r})
+processor = get_processor(str(folder), model_type={info.model_type!r})
+template = get_template(processor, template_type={info.template!r})
+parameters = 0
+for file in folder.glob("*.safetensors"):
+    with safe_open(file, "pt") as weights:
+        parameters += sum(math.prod(weights.get_slice(k).get_shape()) for k in weights.keys())
+print("parameters:", parameters)
+print("context length:", template.model_info.max_model_len)
+print("template:", template.template_meta.template_type)
+"""
+
+
+def data(ref: DatasetRef, seed: int = 42) -> str:
+    """Cell 2: the rows as ms-swift reads and splits them."""
+    lines = [
+        "from swift.dataset import load_dataset",
+        "",
+        f"train, validation = load_dataset({list(ref.train)!r},"
+        f" split_dataset_ratio={ref.split_ratio!r}, shuffle=True, seed={seed})",
+    ]
+    if ref.validation:
+        lines.append(
+            f"_, validation = load_dataset({list(ref.validation)!r}, split_dataset_ratio=1.0)"
+        )
+    lines += [
+        'print("rows to train on:", len(train))',
+        'print("rows to validate on:", len(validation) if validation is not None else 0)',
+        'print("first row:", train[0]["messages"])',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def lengths(info: ModelInfo, ref: DatasetRef, max_length: int, system: str | None) -> str:
+    """Cell 3: exact token lengths, one row at a time, by ms-swift's own template."""
+    return f"""import numpy as np
+from swift.dataset import load_dataset
+from swift.model import get_processor
+from swift.template import get_template
+
+processor = get_processor({info.path!r}, model_type={info.model_type!r})
+template = get_template(processor, template_type={info.template!r}, default_system={system!r})
+template.set_mode("train")
+template.max_length = 2**31 - 1  # measure first, decide afterwards
+rows, _ = load_dataset({list(ref.train)!r}, shuffle=False)
+lengths = np.array([template.encode(row, return_length=True)["lengths"][0] for row in rows])
+print("rows:", len(lengths), "mean:", round(lengths.mean(), 2), "longest:", lengths.max())
+print("over max_length:", (lengths > {max_length}).sum())
+"""
+
+
+def plan(info: ModelInfo, ref: DatasetRef, system: str | None) -> str:
+    """Cell 4: the same advice from the terminal."""
+    words = ["python", "-m", "tuner", "plan", "--model", info.path or info.ref]
+    words += ["--dataset", *ref.train]
+    if ref.validation:
+        words += ["--val-dataset", *ref.validation]
+    if ref.split_ratio:
+        words += ["--split-dataset-ratio", f"{ref.split_ratio:g}"]
+    words += ["--model-type", info.model_type or "", "--template", info.template or ""]
+    if system is not None:
+        words += ["--system", system]
+    return shlex.join([*words, "--json"]) + "\n"
+
+
+def train(config: TuningConfig) -> str:
+    """Cell 5: the same training without Tuner."""
+    return config.to_command() + "\n"
+
+
+def answers(config: TuningConfig, checkpoint: str, prompts: Sequence[str]) -> str:
+    """Cell 6: base and tuned model asked the same."""
+    return f"""from swift import AdapterRequest, InferRequest, RequestConfig, TransformersEngine
+import torch
+
+dtype = None if torch.cuda.is_available() else torch.float32
+engine = TransformersEngine(
+    {config.get("model")!r}, model_type={config.get("model_type")!r},
+    template_type={config.get("template")!r}, torch_dtype=dtype,
+)
+system = {config.get("system")!r}
+tuned = AdapterRequest("tuned", {checkpoint!r})
+for prompt in {list(prompts)!r}:
+    messages = [{{"role": "user", "content": prompt}}]
+    if system is not None:
+        messages.insert(0, {{"role": "system", "content": system}})
+    for name, adapter in (("base", None), ("tuned", tuned)):
+        answer = engine.infer(
+            [InferRequest(messages=messages)], RequestConfig(max_tokens=64, temperature=0),
+            adapter_request=adapter, use_tqdm=False,
+        )[0]
+        print(name, "|", prompt, "|", answer.choices[0].message.content)
+"""

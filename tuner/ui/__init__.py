@@ -1,0 +1,1 @@
+"""The page: one file a cell, plus shell, plots, theme. The only room that imports gradio."""

@@ -1,0 +1,157 @@
+"""Cell 2: which rows."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from tuner import presets
+from tuner.export import code
+from tuner.records import Sentence
+from tuner.texts import Lang, say
+from tuner.ui import html
+from tuner.ui.model import looked
+from tuner.ui.notebook import Note, Notebook
+from tuner.ui.page import Page, Steps
+from tuner.ui.work import Tell
+from tuner.workbench import DEFAULT_NAMES, DEMO_DATASET
+
+
+def build(page: Page, with_files: bool) -> None:
+    """The cell.
+
+    ``with_files`` is off where Gradio's file components have known holes (below 6.16).
+    """
+    with page.cell("2", "data"):
+        with gr.Row():
+            train = page.words.make(
+                gr.Dropdown,
+                {"label": "ui.data.train", "info": "ui.data.train_info", "choices": _choices},
+                value=[DEMO_DATASET], multiselect=True, allow_custom_value=True, scale=4,
+                elem_id="data-train",
+            )  # fmt: skip
+            read = page.words.make(
+                gr.Button, {"value": "ui.data.read"}, variant="primary", scale=1, elem_classes="act", elem_id="data-read"
+            )
+        with gr.Row():
+            validation = page.words.make(
+                gr.Textbox, {"label": "ui.data.validation", "placeholder": "ui.data.validation_hint"}, scale=3
+            )
+            ratio = page.words.make(
+                gr.Slider, {"label": "ui.data.split", "info": "ui.data.split_info"},
+                minimum=0, maximum=0.5, step=0.01, value=0, scale=2,
+            )  # fmt: skip
+        with gr.Row():
+            name = page.words.make(gr.Textbox, {"label": "ui.data.name"}, value=DEFAULT_NAMES["NAME"], elem_id="name")
+            author = page.words.make(gr.Textbox, {"label": "ui.data.author"}, value=DEFAULT_NAMES["AUTHOR"], elem_id="author")
+            if with_files:
+                page.parts["upload"] = page.words.make(
+                    gr.UploadButton, {"label": "ui.data.upload"}, elem_classes="act", file_types=[".jsonl", ".json", ".csv", ".parquet", ".txt"]
+                )
+        page.note("data")
+        page.words.view(gr.HTML, _card)
+        page.fold("python", lambda nb: code.data(nb.data) if nb.data else "")
+    page.parts |= {
+        "train": train, "validation": validation, "ratio": ratio, "name": name, "author": author,
+        "data-read": read,
+    }  # fmt: skip
+
+
+def wire(page: Page) -> Any:
+    """What the cell's buttons do; returns the event after which rows, lengths and plan are known."""
+    train = page.parts["train"]
+    if (upload := page.parts.get("upload")) is not None:
+
+        def uploaded(file: str, chosen: list[str]) -> list[str]:
+            kept = page.bench.settings.datasets / "uploads" / Path(file).name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, kept)
+            return [*[c for c in chosen or () if not c.startswith(presets.EMBEDDED_PREFIX)], str(kept)]
+
+        upload.upload(uploaded, [upload, train], train, api_name="upload")
+
+    def inspect(
+        notebook: Notebook, lang: Lang, ref: str, model_type: str, template: str,
+        train: list[str], validation: str, ratio: float, name: str, author: str, system: str,
+    ) -> Steps:  # fmt: skip
+        def work(tell: Tell) -> Notebook:
+            known = notebook
+            if known.model is None or known.model.ref != ref:
+                known = looked(page, known, ref, model_type, template, tell)
+            return measured(page, known, train, validation, ratio, name, author, system, tell)
+
+        yield from page.steps(notebook, "data", lang, work)
+
+    return page.parts["data-read"].click(
+        inspect,
+        [page.notebook, page.lang, page.parts["model"], page.parts["model_type"],
+         page.parts["template"], train, page.parts["validation"], page.parts["ratio"],
+         page.parts["name"], page.parts["author"], page.parts["knob-system"]],
+        [page.notebook, page.parts["note-data"]],
+        show_progress="hidden", concurrency_limit=4, api_name="inspect_data",
+    )  # fmt: skip
+
+
+def measured(
+    page: Page, notebook: Notebook, train: list[str], validation: str, ratio: float,
+    name: str, author: str, system: str | None, tell: Tell,
+) -> Notebook:  # fmt: skip
+    """The notebook with these rows read and measured, and the plan that they ask for."""
+    model = notebook.model
+    assert model is not None
+    data, shape = page.bench.resolve_data(
+        train or [], [validation or ""], ratio or 0.0, {"NAME": name, "AUTHOR": author}
+    )
+    used = system or None
+
+    def on_rows(done: int, total: int) -> None:
+        share = done / total if total else None
+        tell(Sentence("ui.data.reading", {"done": done, "total": total}), share)
+
+    report = page.bench.inspect_data(model, data, shape, used, progress=on_rows)
+    plan = page.bench.recommend(model, report)
+    values = {advice.knob: advice.value for advice in plan.advice}
+    if used is not None:
+        values["system"] = used
+    done = Note("ok", Sentence("ui.data.done", {"rows": report.valid, "read": report.read}))
+    return notebook.replace(
+        data=data, report=report, plan=plan, system=used, values=values,
+        max_length=values["max_length"], strategy="delete",
+    ).noted("data", done).noted("plan", None).noted("train", None)  # fmt: skip
+
+
+def _choices(lang: Lang) -> list[tuple[str, str]]:
+    own = [(f"{d.title[lang]} · {say('ui.data.embedded', lang)}", d.ref) for d in presets.embedded().values()]
+    hub = [(f"{d.title[lang]} · {d.id}", d.id) for d in presets.datasets()]
+    return own + hub
+
+
+def _card(notebook: Notebook, lang: Lang) -> str:
+    report = notebook.report
+    if report is None:
+        return html.empty("ui.data.empty", lang)
+    shape = say("ui.data.from_hub", lang) if report.format == "hub" else report.format
+    facts = html.facts(
+        [
+            (say("ui.data.format", lang), shape, ""),
+            (say("ui.data.rows_read", lang), html.count(report.read), ""),
+            (say("ui.data.rows_valid", lang), html.count(report.valid), ""),
+            (say("ui.data.rows_lost", lang), html.count(report.problem_count), ""),
+            (say("ui.data.rows_eval", lang), html.count(report.eval_rows), ""),
+        ]
+    )
+    problems = ""
+    if report.problems:
+        rows = [(problem.row, problem.reason) for problem in report.problems[:8]]
+        columns = (say("ui.data.row", lang), say("ui.data.reason", lang))
+        problems = html.table(columns, rows, frozenset({0}))
+    warning = ""
+    if report.untrained:
+        text = say("ui.data.untrained", lang, rows=report.untrained)
+        warning = f'<div class="note warn">{html.esc(text)}</div>'
+    shown = "".join(html.conversation(conversation) for conversation in report.preview)
+    title = html.esc(say("ui.data.first", lang))
+    return f'{facts}{warning}{problems}<div class="who" style="margin-top:16px">{title}</div><div class="preview" tabindex="0">{shown}</div>'

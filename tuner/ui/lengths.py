@@ -1,0 +1,116 @@
+"""Cell 3: how long the rows are, and what max_length would do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import gradio as gr
+
+from tuner.data.lengths import Lengths
+from tuner.export import code
+from tuner.records import DatasetReport
+from tuner.texts import Lang, say
+from tuner.ui import html, plots
+from tuner.ui.notebook import Notebook
+from tuner.ui.page import Page
+
+
+def build(page: Page) -> None:
+    """The cell. Moving the slider counts again; nothing is tokenised again."""
+    with page.cell("3", "lengths"):
+        with gr.Row():
+            slider = page.words.make(
+                gr.Slider, {"label": "ui.lengths.max_length", "info": "ui.lengths.max_length_info"},
+                minimum=16, maximum=8192, step=1, value=2048, scale=3, elem_id="max-length",
+            )  # fmt: skip
+            strategy = page.words.make(
+                gr.Radio, {"label": "ui.lengths.strategy", "choices": _strategies}, value="delete", scale=2
+            )
+        plot = page.words.view(gr.Plot, figure, show_label=False, visible=False, elem_id="lengths-plot")
+        table = page.words.view(gr.HTML, verdict)
+        page.fold("python", _code)
+    page.parts |= {"slider": slider, "strategy": strategy, "lengths-plot": plot, "lengths-table": table}
+
+
+def wire(page: Page) -> None:
+    """What moving the slider does."""
+    slider, strategy = page.parts["slider"], page.parts["strategy"]
+
+    def moved(notebook: Notebook, lang: Lang, value: int, how: str) -> tuple[Notebook, Any, str, int]:
+        values = dict(notebook.values) | {"max_length": int(value)}
+        changed = notebook.replace(max_length=int(value), strategy=how, values=values)
+        return changed, figure(changed, lang), verdict(changed, lang), int(value)
+
+    gr.on(
+        [slider.input, strategy.input], moved, [page.notebook, page.lang, slider, strategy],
+        [page.notebook, page.parts["lengths-plot"], page.parts["lengths-table"],
+         page.parts["knob-max_length"]],
+        show_progress="hidden", queue=False, trigger_mode="always_last", api_name="max_length",
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def _loaded(report_file: str, index: str, validation: str) -> Callable[[], Lengths]:
+    import numpy as np
+
+    rows = np.load(report_file, mmap_mode="r")
+    found = Lengths(rows, rows[np.load(index)], np.load(validation, mmap_mode="r"))
+    return lambda: found
+
+
+def of(report: DatasetReport) -> Lengths | None:
+    """The lengths behind a report; None when they have been deleted since."""
+    try:
+        return _loaded(report.lengths_file, report.train_file, report.eval_lengths_file)()
+    except OSError:
+        return None
+
+
+def figure(notebook: Notebook, lang: Lang) -> Any:
+    """The histogram; hidden before the rows were read."""
+    found = of(notebook.report) if notebook.report else None
+    if found is None:
+        return gr.update(value=None, visible=False)
+    drawn = plots.lengths(found, notebook.max_length, notebook.strategy, lang)
+    return gr.update(value=drawn, visible=True)
+
+
+def verdict(notebook: Notebook, lang: Lang) -> str:
+    """Percentiles, and what this max_length keeps, drops and cuts."""
+    report = notebook.report
+    found = of(report) if report else None
+    if report is None or found is None:
+        return html.empty("ui.lengths.empty", lang)
+    stats = report.lengths
+    names = ("min", "mean", "p50", "p90", "p95", "p99", "max")
+    percentiles = html.table(
+        names, [[html.count(getattr(stats, name)) for name in names]], frozenset(range(7))
+    )
+    rows = []
+    for strategy in ("delete", "right"):
+        kept = found.kept(notebook.max_length, strategy)
+        share = kept.tokens_lost / kept.tokens if kept.tokens else 0
+        rows.append(
+            (
+                say(f"ui.lengths.{strategy}", lang), html.count(kept.rows),
+                html.count(kept.over if strategy == "delete" else 0),
+                html.count(kept.over if strategy == "right" else 0),
+                f"{html.count(kept.tokens_lost)} ({share:.1%})",
+            )
+        )  # fmt: skip
+    columns = [say(f"ui.lengths.{name}", lang) for name in ("strategy", "kept", "dropped", "cut", "tokens_lost")]
+    effect = html.table(columns, rows, frozenset({1, 2, 3, 4}))
+    how = say("ui.lengths.exact", lang, rows=report.valid)
+    return f'{percentiles}<div style="height:12px"></div>{effect}<p class="empty" style="border:0;padding:8px 0 0">{html.esc(how)}</p>'
+
+
+def _strategies(lang: Lang) -> list[tuple[str, str]]:
+    return [(say(f"ui.lengths.{name}", lang), name) for name in ("delete", "right")]
+
+
+def _code(notebook: Notebook) -> str:
+    if notebook.model is None or notebook.data is None:
+        return ""
+    return code.lengths(notebook.model, notebook.data, notebook.max_length, notebook.system)

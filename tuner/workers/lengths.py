@@ -1,0 +1,269 @@
+"""The verb ``measure``: read the rows as ms-swift does, and count their tokens with its template.
+
+Rows are loaded by ms-swift's own loader and preprocessors, one by one where
+some are lost, so that each lost row keeps its number and its reason. The
+length of a row is what ms-swift's template gives for it with no limit set.
+Which rows train and which validate comes from ms-swift's own split, run over
+row numbers with the same seed. It refuses to repair anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tuner.errors import InputError, NotFoundError
+
+if TYPE_CHECKING:
+    from tuner.workers.child import Call
+
+#: As good as no limit: ms-swift raises above it.
+NO_LIMIT: Final = 2**31 - 1
+PREVIEW_ROWS: Final = 3
+MOST_PROBLEMS: Final = 200
+
+
+@dataclass
+class Tally:
+    """What one dataset lost while ms-swift read it. Row numbers count from 1 in the source."""
+
+    read: int = 0
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    source_rows: list[int] = field(default_factory=list)  #: of each row that came through
+
+
+def measure(
+    call: Call,
+    model: str,
+    model_type: str,
+    template: str,
+    train: list[str],
+    validation: list[str],
+    split_ratio: float,
+    system: str | None,
+    seed: int,
+    out: str,
+) -> dict[str, Any]:
+    """Lengths of every valid row of ``train``, and of the validation rows.
+
+    Writes ``<out>.train.npy`` (int32, one a valid row, in file order),
+    ``<out>.index.npy`` (which of those rows train after the split) and
+    ``<out>.eval.npy``. Returns the counts of a :class:`tuner.records.DatasetReport`.
+
+    Raises:
+        NotFoundError: a dataset that the hub does not have, or no way to reach it.
+        InputError: no row came through.
+    """
+    from swift.model import get_processor
+    from swift.template import get_template
+
+    call.progress(stage="load", done=0, total=0)
+    processor = get_processor(model, model_type=model_type)
+    encoder = get_template(processor, default_system=system, template_type=template)
+    encoder.max_length = NO_LIMIT
+    encoder.set_mode("train")
+
+    random_state = np.random.RandomState(seed)
+    lengths: list[int] = []
+    index: list[int] = []
+    held_out: list[int] = []
+    problems: list[tuple[int, str]] = []
+    preview: list[Any] = []
+    read = lost = untrained = 0
+    for name in train:
+        rows, tally, syntax = _load(name)
+        read += tally.read
+        lost += tally.read - len(rows)
+        ok: list[int | None] = []
+        for number, (length, trained, problem) in enumerate(_encode(call, encoder, rows)):
+            if problem is None:
+                ok.append(len(lengths))
+                lengths.append(length)
+                untrained += trained == 0
+            else:
+                ok.append(None)
+                lost += 1
+                tally.problems.append((tally.source_rows[number], problem))
+        problems += tally.problems
+        preview += [_messages(rows[i]) for i in range(min(PREVIEW_ROWS - len(preview), len(rows)))]
+        train_rows, eval_rows = _split(len(rows), syntax.dataset_sample, split_ratio, random_state)
+        index += [n for i in train_rows if (n := ok[i]) is not None]
+        held_out += [n for i in eval_rows if (n := ok[i]) is not None]
+    eval_lengths = [lengths[i] for i in held_out]
+    random_state = np.random.RandomState(seed)
+    for name in validation:
+        rows, tally, syntax = _load(name)
+        _, chosen = _split(len(rows), syntax.dataset_sample, 1.0, random_state)
+        encoded = list(_encode(call, encoder, rows))
+        eval_lengths += [encoded[i][0] for i in chosen if encoded[i][2] is None]
+    if not lengths:
+        reason = problems[0][1] if problems else "0 rows"
+        raise InputError("data.no_valid_rows", data=", ".join(train), rows=read, reason=reason)
+    for part, values in (("train", lengths), ("index", index), ("eval", eval_lengths)):
+        np.save(f"{out}.{part}.npy", np.asarray(values, dtype=np.int32))
+    return {
+        "read": read,
+        "valid": len(lengths),
+        "problem_count": lost,
+        "problems": sorted(problems)[:MOST_PROBLEMS],
+        "untrained": untrained,
+        "eval_rows": len(eval_lengths),
+        "preview": preview,
+    }
+
+
+def _load(name: str) -> tuple[Any, Tally, Any]:
+    """One dataset of ms-swift's syntax as its loader gives it, without sampling, in file order."""
+    from swift.dataset.dataset_syntax import DatasetSyntax
+    from swift.dataset.loader import load_dataset
+
+    syntax = DatasetSyntax.parse(name)
+    whole = name if syntax.dataset_sample is None else name.rpartition("#")[0]
+    tally = Tally()
+    try:
+        with _counted(tally):
+            # num_proc None stays in this process, where the count is kept; 1 would not.
+            rows, _ = load_dataset(
+                whole, shuffle=False, load_from_cache_file=False, num_proc=None
+            )
+    except Exception as error:
+        if (known := _load_error(name, syntax.dataset_type == "path", error)) is not None:
+            raise known from error
+        raise
+    if len(tally.source_rows) != len(rows):
+        # A preprocessor of a registered dataset may make several rows of one.
+        tally.source_rows = list(range(1, len(rows) + 1))
+    return rows, tally, syntax
+
+
+def _load_error(name: str, is_file: bool, error: Exception) -> Exception | None:
+    """What the user should hear of a loader's failure; None when it is not about the data."""
+    text = str(error)
+    chain = " ".join(str(e) for e in (error, error.__cause__, error.__context__) if e)
+    if is_file:
+        return InputError("data.unreadable", file=name, reason=_one_line(chain))
+    if re.search(r"404|not exist|[Nn]ot found|not been found", chain):
+        return NotFoundError("data.unknown_id", data=name)
+    if re.search(r"[Cc]onnect|[Rr]esolve|[Tt]imed? ?out|unreachable|Max retries|proxy", chain, re.I):
+        return NotFoundError("data.hub_unreachable", data=name)
+    if "does not exist" in text:
+        return NotFoundError("file.missing", file=name)
+    return None
+
+
+@contextlib.contextmanager
+def _counted(tally: Tally) -> Iterator[None]:
+    """Let ms-swift's preprocessors report the rows they would lose in silence.
+
+    ms-swift has no hook for this: a batch with a bad row comes back shorter.
+    Where that happens, the batch is taken again row by row, strictly, which
+    names the row and the reason.
+    """
+    from swift.dataset.preprocessor.core import RowPreprocessor
+
+    original = RowPreprocessor.batched_preprocess
+
+    def counted(self: Any, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        batch = dict(batch)
+        size = len(next(iter(batch.values())))
+        first = tally.read + 1
+        tally.read += size
+        result: dict[str, Any] = original(self, _copy(batch), **kwargs)
+        if _height(result) == size:
+            tally.source_rows += range(first, first + size)
+            return result
+        for i in range(size):
+            one = {key: [value] for key, value in ((k, v[i]) for k, v in _copy(batch).items())}
+            try:
+                kept = _height(original(self, one, **(kwargs | {"strict": True})))
+            except Exception as error:  # whatever a preprocessor raises is the reason
+                tally.problems.append((first + i, _reason(error)))
+                continue
+            tally.source_rows += [first + i] * kept
+        return result
+
+    RowPreprocessor.batched_preprocess = counted
+    try:
+        yield
+    finally:
+        RowPreprocessor.batched_preprocess = original
+
+
+def _copy(value: Any) -> Any:
+    """A copy that the preprocessors may change: they edit messages in place."""
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    return value
+
+
+def _height(batch: dict[str, Any]) -> int:
+    return len(next(iter(batch.values()))) if batch else 0
+
+
+def _encode(call: Call, encoder: Any, rows: Any) -> Iterator[tuple[int, int, str | None]]:
+    """Length, number of tokens that count in the loss, and why the row is lost (None: it is not)."""
+    total = len(rows)
+    for number in range(total):
+        if number % 200 == 0:
+            call.progress(stage="encode", done=number, total=total)
+        try:
+            encoded = encoder.encode(dict(rows[number]), return_length=True)
+        except Exception as error:  # ms-swift drops such a row in silence; here it is listed
+            yield 0, 0, _reason(error)
+            continue
+        labels = encoded.get("labels") or []
+        yield max(encoded["lengths"]), sum(label != -100 for label in labels[1:]), None
+    call.progress(stage="encode", done=total, total=total)
+
+
+def _split(
+    rows: int, sample: int | None, ratio: float, random_state: Any
+) -> tuple[list[int], list[int]]:
+    """Which rows train and which validate, by ms-swift's own code over row numbers."""
+    from datasets import Dataset
+    from swift.dataset.loader import DatasetLoader
+
+    if rows == 0:
+        return [], []
+    numbers = Dataset.from_dict({"n": list(range(rows))})
+    train, held_out = DatasetLoader.post_process(
+        numbers,
+        dataset_sample=sample,
+        split_dataset_ratio=ratio,
+        shuffle=ratio != 1.0,
+        random_state=random_state,
+    )
+    return (
+        list(train["n"]) if train is not None else [],
+        list(held_out["n"]) if held_out is not None else [],
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Why a row is lost, in words, from what ms-swift raised."""
+    text = _one_line(str(error))
+    if isinstance(error, KeyError):
+        return f"missing field {text}"
+    if isinstance(error, AssertionError) and "content': None" in text:
+        return "a message without content (the answer is missing)"
+    return text or type(error).__name__
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()[:200]
+
+
+def _messages(row: Any) -> list[dict[str, str]]:
+    """A row's conversation for showing: role and text, long text cut."""
+    return [
+        {"role": str(m.get("role", "")), "content": str(m.get("content", ""))[:2000]}
+        for m in row.get("messages") or []
+    ]
+
