@@ -73,7 +73,10 @@ def _serve(settings: Settings) -> None:
             auth=auth, quiet=True, share=False, ssr_mode=False, show_error=False,
             footer_links=[], prevent_thread_lock=True, i18n=None,
         )  # fmt: skip
-        print(say("app.opened", settings.lang, url=f"http://{settings.host}:{settings.port}"), flush=True)
+        print(
+            say("app.opened", settings.lang, url=f"http://{settings.host}:{settings.port}"),
+            flush=True,
+        )
         blocks.block_thread()
     except KeyboardInterrupt:
         pass

@@ -44,8 +44,10 @@ def measure() -> dict[str, Any]:
         "ratio": round(ratio, 3),
         "kept": {"wall_time": ratio <= 1.03},
         "lines": [
-            f"{STEPS} steps: {statistics.median(ours):.1f} s through Tuner,"
-            f" {statistics.median(theirs):.1f} s by swift sft (ratio {ratio:.3f}, bound 1.03)"
+            (
+                f"{STEPS} steps: {statistics.median(ours):.1f} s through Tuner,"
+                f" {statistics.median(theirs):.1f} s by swift sft (ratio {ratio:.3f}, bound 1.03)"
+            )
         ],
     }
 
@@ -53,7 +55,9 @@ def measure() -> dict[str, Any]:
 def _plain(config: TuningConfig, out: Path) -> float:
     out.mkdir()
     path = out / "config.yaml"
-    path.write_text(config.replace(output_dir=str(out), add_version=False).to_yaml(), encoding="utf-8")
+    path.write_text(
+        config.replace(output_dir=str(out), add_version=False).to_yaml(), encoding="utf-8"
+    )
     swift = Path(sys.executable).with_name("swift")
     start = time.monotonic()
     with (out / "log.txt").open("w") as log:

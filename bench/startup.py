@@ -62,15 +62,23 @@ def measure() -> dict[str, Any]:
         "ratios": {k: round(v, 4) for k, v in ratios.items()},
         "kept": {k: ratios[k] <= bound for k, bound in bounds.items()},
         "lines": [
-            f"first page: {us['seconds']:.1f} s, bare import gradio {bare:.1f} s"
-            f" (ratio {ratios['first_page_to_import_gradio']:.2f}, bound 1.5)",
-            f"first page: swift web-ui {them['seconds']:.1f} s"
-            f" (ratio 1/{1 / ratios['first_page_to_web_ui']:.1f}, bound 1/6)",
-            f"memory of the app: {us['rss'] / mb:.0f} MB, with a warm child"
-            f" {us['rss_with_children'] / mb:.0f} MB; swift web-ui {them['rss'] / mb:.0f} MB"
-            f" (ratio 1/{1 / ratios['memory_to_web_ui']:.1f}, bound 1/3)",
-            f"HTML at /: {us['bytes'] / 1e3:.0f} kB; swift web-ui {them['bytes'] / 1e6:.1f} MB"
-            f" (ratio 1/{1 / ratios['html_to_web_ui']:.0f}, bound 1/8)",
+            (
+                f"first page: {us['seconds']:.1f} s, bare import gradio {bare:.1f} s"
+                f" (ratio {ratios['first_page_to_import_gradio']:.2f}, bound 1.5)"
+            ),
+            (
+                f"first page: swift web-ui {them['seconds']:.1f} s"
+                f" (ratio 1/{1 / ratios['first_page_to_web_ui']:.1f}, bound 1/6)"
+            ),
+            (
+                f"memory of the app: {us['rss'] / mb:.0f} MB, with a warm child"
+                f" {us['rss_with_children'] / mb:.0f} MB; swift web-ui {them['rss'] / mb:.0f} MB"
+                f" (ratio 1/{1 / ratios['memory_to_web_ui']:.1f}, bound 1/3)"
+            ),
+            (
+                f"HTML at /: {us['bytes'] / 1e3:.0f} kB; swift web-ui {them['bytes'] / 1e6:.1f} MB"
+                f" (ratio 1/{1 / ratios['html_to_web_ui']:.0f}, bound 1/8)"
+            ),
         ],
     }
 

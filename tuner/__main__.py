@@ -22,7 +22,7 @@ from tuner.records import DatasetReport, ModelInfo, Run, Sentence, to_dict
 from tuner.runs import folder, launch
 from tuner.settings import Settings
 from tuner.texts import LANGS, Lang, as_lang, say
-from tuner.workbench import Workbench, documents_of
+from tuner.workbench import Workbench
 
 #: Exit codes: 1 something failed, 2 the input was not usable.
 FAILED, UNUSABLE = 1, 2
@@ -51,7 +51,11 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(result, ensure_ascii=False))
     else:
         for name, value in result.items():
-            text = value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False, indent=1)
+            text = (
+                value
+                if isinstance(value, str | int | float)
+                else json.dumps(value, ensure_ascii=False, indent=1)
+            )
             print(f"{name}: {text}")
     return FAILED if result.get("state") in ("failed", "lost") else 0
 
@@ -146,7 +150,9 @@ def demo(bench: Workbench, options: argparse.Namespace) -> dict[str, Any]:
         raise TunerError("run.not_finished", run=run.id, state=run.state)
     answers = bench.demo_answers(run.id)
     return {
-        "run": {"id": run.id, "state": run.state, "folder": str(run.folder)},
+        "run": run.id,
+        "state": run.state,
+        "folder": str(run.folder),
         "prompts": answers["prompts"],
         "answers": {"base": answers["base"], "tuned": answers["tuned"]},
     }
@@ -158,11 +164,11 @@ def model(bench: Workbench, options: argparse.Namespace) -> dict[str, Any]:
     return to_dict(info) | {"state": "ready"}  # type: ignore[no-any-return]
 
 
-def _inspected(bench: Workbench, options: argparse.Namespace) -> tuple[ModelInfo, DatasetReport, Any]:
+def _inspected(
+    bench: Workbench, options: argparse.Namespace
+) -> tuple[ModelInfo, DatasetReport, Any]:
     lang = bench.settings.lang
-    info = bench.inspect_model(
-        options.model, options.model_type, options.template, _progress(lang)
-    )
+    info = bench.inspect_model(options.model, options.model_type, options.template, _progress(lang))
     data, shape = bench.resolve_data(
         options.dataset, options.val_dataset or (), options.split_dataset_ratio or 0.0
     )
@@ -191,7 +197,10 @@ def _teller(lang: Lang) -> Callable[[Run], None]:
         if now != last[0]:
             last[0] = now
             state = say(f"state.{run.state}", lang)
-            print(say("cli.step", lang, state=state, step=run.step, all=run.max_steps or "?"), file=sys.stderr)
+            print(
+                say("cli.step", lang, state=state, step=run.step, all=run.max_steps or "?"),
+                file=sys.stderr,
+            )
 
     return tell
 
@@ -217,11 +226,22 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, function in (("inspect", inspect), ("plan", plan)):
         sub = verb(name, function)
-        sub.add_argument("--model", required=True, help="ModelScope id, folder, or " + presets.EMBEDDED_MODEL)
-        sub.add_argument("--dataset", required=True, nargs="+", help="ms-swift's dataset syntax, file, or embedded/NAME")
+        sub.add_argument(
+            "--model", required=True, help="ModelScope id, folder, or " + presets.EMBEDDED_MODEL
+        )
+        sub.add_argument(
+            "--dataset",
+            required=True,
+            nargs="+",
+            help="ms-swift's dataset syntax, file, or embedded/NAME",
+        )
         sub.add_argument("--val-dataset", nargs="+", help="the same, for validation")
-        sub.add_argument("--split-dataset-ratio", type=float, help="share of rows held out for validation")
-        sub.add_argument("--max-length", type=int, help=KNOBS["max_length"].help["en"].replace("%", "%%"))
+        sub.add_argument(
+            "--split-dataset-ratio", type=float, help="share of rows held out for validation"
+        )
+        sub.add_argument(
+            "--max-length", type=int, help=KNOBS["max_length"].help["en"].replace("%", "%%")
+        )
         sub.add_argument("--model-type", help="ms-swift's model_type, when it is ambiguous")
         sub.add_argument("--template", help="ms-swift's template, when it is ambiguous")
         sub.add_argument("--system", help=KNOBS["system"].help["en"])

@@ -38,7 +38,7 @@ def stream(
     """
     if not prompt.strip():
         raise InputError("chat.empty")
-    said = ["", ""]
+    base, tuned = "", ""
     try:
         for message in pool.worker("chat").stream(
             "answer", model=config.get("model"), model_type=config.get("model_type"),
@@ -46,15 +46,17 @@ def stream(
             adapters=[None, checkpoint], messages=[{"role": "user", "content": prompt}],
             max_new_tokens=max_new_tokens, temperature=temperature, seed=seed,
         ):  # fmt: skip
-            if "side" in message:
-                said[message["side"]] = message["text"]
-            elif "texts" in message:
-                said = message["texts"]
-            yield Answers(*said, loading=message.get("stage") == "load")
+            if "texts" in message:
+                base, tuned = message["texts"]
+            elif message.get("side") == 0:
+                base = message["text"]
+            elif message.get("side") == 1:
+                tuned = message["text"]
+            yield Answers(base, tuned, loading=message.get("stage") == "load")
     except TunerError as error:
         if error.key != "worker.cancelled":
             raise
-        yield Answers(*said)
+        yield Answers(base, tuned)
 
 
 def ask_all(
@@ -63,8 +65,6 @@ def ask_all(
     """The complete answers to several prompts."""
     answers = []
     for prompt in prompts:
-        last = Answers()
-        for last in stream(pool, config, checkpoint, prompt):
-            pass
+        *_, last = stream(pool, config, checkpoint, prompt)
         answers.append(last)
     return answers

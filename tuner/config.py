@@ -64,7 +64,9 @@ class TuningConfig:
         except FileNotFoundError as error:
             raise NotFoundError("file.missing", file=str(path)) from error
         except OSError as error:
-            raise InputError("file.unreadable", file=str(path), reason=error.strerror or "") from error
+            raise InputError(
+                "file.unreadable", file=str(path), reason=error.strerror or ""
+            ) from error
         except UnicodeDecodeError as error:
             raise InputError("file.not_utf8", file=str(path)) from error
 

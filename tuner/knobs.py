@@ -162,7 +162,7 @@ _TABLE: Final = (
         low=1, high=1024,
     ),
     Knob(
-        "lora_alpha", "int", 32,
+        "lora_alpha", "float", 32,
         {"en": "lora_alpha", "zh": "lora_alpha LoRA 缩放"},
         {"en": "Raise it: the adapter acts more strongly, much like a larger learning rate.",
          "zh": "调大：适配器作用更强，与调大学习率类似。"},

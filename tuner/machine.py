@@ -26,7 +26,9 @@ def look(folder: str | Path) -> Machine:
         place = place.parent
     memory = psutil.virtual_memory()
     return Machine(
-        cpu_count=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cpu_count=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1,
         memory_total=memory.total,
         memory_available=memory.available,
         disk_free=shutil.disk_usage(place).free,

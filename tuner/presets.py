@@ -60,6 +60,7 @@ class EmbeddedDataset:
 
     @property
     def ref(self) -> str:
+        """How forms and the terminal name it."""
         return EMBEDDED_PREFIX + self.name
 
     def fill(self, values: Mapping[str, str], target: Path) -> tuple[Path, Path]:
@@ -87,7 +88,9 @@ class EmbeddedDataset:
 
     def _filled(self, split: str, values: Mapping[str, str]) -> str:
         text = (self.folder / f"{split}.jsonl").read_text(encoding="utf-8")
-        inside_json = {name: json.dumps(value, ensure_ascii=False)[1:-1] for name, value in values.items()}
+        inside_json = {
+            name: json.dumps(value, ensure_ascii=False)[1:-1] for name, value in values.items()
+        }
         # In one pass: a name that looks like a placeholder stays as it was typed.
         return re.sub(r"\{\{(\w+)\}\}", lambda found: inside_json.get(found[1], found[0]), text)
 

@@ -37,6 +37,7 @@ class Sentence:
     params: Mapping[str, Any] = field(default_factory=dict)
 
     def say(self, lang: Lang) -> str:
+        """The sentence, in ``lang``."""
         return say(self.key, lang, **self.params)
 
 
@@ -109,6 +110,7 @@ class DatasetReport:
     problems: tuple[RowProblem, ...] = ()
     problem_count: int = 0
     untrained: int = 0  #: rows in which no token counts in the loss
+    untrained_rows: tuple[int, ...] = ()  #: the first of them, counted from 1
     preview: tuple[tuple[Mapping[str, str], ...], ...] = ()  #: the first conversations
 
 
@@ -127,6 +129,8 @@ class Kept:
 
 @dataclass(frozen=True)
 class Gpu:
+    """A graphics card, as ``nvidia-smi`` tells."""
+
     name: str
     memory_total: int  #: bytes
     memory_free: int  #: bytes
@@ -216,6 +220,7 @@ class Run:
 
     @property
     def active(self) -> bool:
+        """A process works on it, or will."""
         return self.state in ACTIVE
 
 

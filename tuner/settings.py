@@ -33,6 +33,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     lang: Lang = "en"
+    lang_chosen: bool = False  #: whoever started us said so; else each visitor's browser decides
     password: str | None = None
 
     @classmethod
@@ -52,12 +53,14 @@ class Settings:
         port_text = str(given.get("port", env.get("PORT") or 7860))
         if not (port_text.isascii() and port_text.isdigit()) or not 0 < int(port_text) < 65536:
             raise InputError("app.bad_port", port=port_text)
-        lang = as_lang(given.get("lang") or env.get("LANG_UI") or env.get("LANG") or "en")
+        chosen = given.get("lang") or env.get("LANG_UI")
+        lang = as_lang(chosen or env.get("LANG") or "en")
         return cls(
             home=Path(home).expanduser().resolve(),
             host=host,
             port=int(port_text),
             lang=lang,
+            lang_chosen=bool(chosen),
             password=_password(env.get("TUNER_PASSWORD_FILE")),
         )
 

@@ -53,6 +53,7 @@ class Workbench:
         self.pool.close()
 
     def machine(self) -> Machine:
+        """This machine now."""
         return machine.look(self.settings.home)
 
     def inspect_model(
@@ -89,9 +90,7 @@ class Workbench:
     ) -> TuningConfig:
         """The plan's values as ms-swift's flags. Raises ``InputError`` on a bad value."""
         weights = models.weights(self.settings, model)
-        return recommend.config(
-            model, weights, data, self.machine(), values, report.eval_rows
-        )
+        return recommend.config(model, weights, data, self.machine(), values, report.eval_rows)
 
     def demo_values(self) -> dict[str, Any]:
         """The demo's own plan, from ``presets/plans/demo.yaml``."""
@@ -191,12 +190,15 @@ def documents_of(
 
 def restore(place: Path) -> tuple[ModelInfo, DatasetRef, DatasetReport, Plan] | None:
     """The records behind a run; None for a run that was started without them."""
-    kinds = {"model": ModelInfo, "data": DatasetRef, "report": DatasetReport, "plan": Plan}
-    found = {name: folder.document(place, name) for name in kinds}
+    found = {name: folder.document(place, name) for name in ("model", "data", "report", "plan")}
     if any(value is None for value in found.values()):
         return None
     try:
-        records = [from_dict(kind, found[name] or {}) for name, kind in kinds.items()]
+        return (
+            from_dict(ModelInfo, found["model"] or {}),
+            from_dict(DatasetRef, found["data"] or {}),
+            from_dict(DatasetReport, found["report"] or {}),
+            from_dict(Plan, found["plan"] or {}),
+        )
     except (TypeError, KeyError):
         return None
-    return tuple(records)  # type: ignore[return-value]

@@ -79,10 +79,8 @@ def _rows(path: Path, kind: str) -> Iterator[Mapping[str, Any]]:
 def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
     with path.open("rb") as source:
         for number, raw in enumerate(source, start=1):
-            if number == 1:
-                raw = raw.removeprefix(codecs.BOM_UTF8)
             try:
-                line = raw.decode("utf-8")
+                line = raw.removeprefix(codecs.BOM_UTF8 if number == 1 else b"").decode("utf-8")
             except UnicodeDecodeError as error:
                 raise InputError("file.not_utf8_line", file=path.name, row=number) from error
             if not line.strip():

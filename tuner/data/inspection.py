@@ -71,5 +71,6 @@ def inspect(
         problems=tuple(RowProblem(row, reason) for row, reason in found["problems"]),
         problem_count=found["problem_count"],
         untrained=found["untrained"],
+        untrained_rows=tuple(found["untrained_rows"]),
         preview=tuple(tuple(conversation) for conversation in found["preview"]),
     )

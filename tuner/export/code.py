@@ -39,8 +39,10 @@ def data(ref: DatasetRef, seed: int = 42) -> str:
     lines = [
         "from swift.dataset import load_dataset",
         "",
-        f"train, validation = load_dataset({list(ref.train)!r},"
-        f" split_dataset_ratio={ref.split_ratio!r}, shuffle=True, seed={seed})",
+        (
+            f"train, validation = load_dataset({list(ref.train)!r},"
+            f" split_dataset_ratio={ref.split_ratio!r}, shuffle=True, seed={seed})"
+        ),
     ]
     if ref.validation:
         lines.append(

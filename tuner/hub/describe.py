@@ -15,15 +15,20 @@ import struct
 from pathlib import Path
 from typing import Any, Final
 
-from tuner.errors import InputError, NotFoundError
 from tuner import presets
+from tuner.errors import InputError, NotFoundError
 from tuner.files import existing
 from tuner.hub import embedded
 from tuner.records import ModelInfo
 from tuner.settings import Settings
 
 ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
-_CONTEXT_KEYS: Final = ("max_position_embeddings", "max_sequence_length", "seq_length", "n_positions")
+_CONTEXT_KEYS: Final = (
+    "max_position_embeddings",
+    "max_sequence_length",
+    "seq_length",
+    "n_positions",
+)
 
 
 def locate(settings: Settings, ref: str) -> Path | None:
@@ -66,10 +71,13 @@ def read(ref: str, folder: Path) -> ModelInfo:
         InputError: ``config.json`` is not JSON.
     """
     config = _json(folder / "config.json")
-    tokenizer = _json(folder / "tokenizer_config.json") if (
-        folder / "tokenizer_config.json"
-    ).is_file() else {}
-    text = config.get("text_config") if isinstance(config.get("text_config"), dict) else config
+    tokenizer = (
+        _json(folder / "tokenizer_config.json")
+        if (folder / "tokenizer_config.json").is_file()
+        else {}
+    )
+    inner = config.get("text_config")  # where a multimodal model keeps its language model
+    text: dict[str, Any] = inner if isinstance(inner, dict) else config
     parameters = _parameters(folder)
     return ModelInfo(
         ref=ref,

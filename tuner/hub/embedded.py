@@ -75,7 +75,9 @@ def ensure(settings: Settings, pool: Pool, progress: Progress = lambda *_: None)
             made.rename(target)
         except OSError as error:
             raise StorageError(
-                "disk.cannot_write", folder=str(settings.models), reason=error.strerror or str(error)
+                "disk.cannot_write",
+                folder=str(settings.models),
+                reason=error.strerror or str(error),
             ) from error
         finally:
             shutil.rmtree(work, ignore_errors=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tuner.config import TuningConfig
+from tuner.knobs import KNOBS
 from tuner.plan import rules
 from tuner.plan.schedule import schedule
 from tuner.records import (
@@ -71,9 +72,15 @@ def warnings(values: Mapping[str, Any], steps: Schedule) -> tuple[Sentence, ...]
     if steps.eval_rows == 0:
         found.append(Sentence("warn.no_eval_rows"))
     elif steps.eval_rows < FEW_EVAL_ROWS:
-        found.append(Sentence("warn.few_eval_rows", {"rows": steps.eval_rows, "least": FEW_EVAL_ROWS}))
+        found.append(
+            Sentence("warn.few_eval_rows", {"rows": steps.eval_rows, "least": FEW_EVAL_ROWS})
+        )
     if steps.evaluations == 1:
-        found.append(Sentence("warn.one_evaluation", {"steps": steps.steps, "eval_steps": values["eval_steps"]}))
+        found.append(
+            Sentence(
+                "warn.one_evaluation", {"steps": steps.steps, "eval_steps": values["eval_steps"]}
+            )
+        )
     return tuple(found)
 
 
@@ -84,12 +91,13 @@ def config(
     """The run's settings in ms-swift's flags, from a plan's or a form's values."""
     values = {knob: value for knob, value in values.items() if value not in (None, "")}
     evaluates = eval_rows > 0
-    every = int(values.pop("eval_steps", 50))
+    every = int(KNOBS["eval_steps"].parse(values.pop("eval_steps", 50)))
+    batch = KNOBS["per_device_train_batch_size"].parse(values.get("per_device_train_batch_size", 1))
     local = weights.startswith("/")
     bf16 = bool(machine.gpus) and all(g.compute_capability >= 8.0 for g in machine.gpus)
     dtype = "bfloat16" if bf16 else "float16" if machine.gpus else "float32"
     small = (model.parameters or 10**10) < 10**9 and not machine.gpus
-    return TuningConfig.of(
+    before = dict(
         model=weights,
         model_type=model.model_type,
         template=model.template,
@@ -100,13 +108,15 @@ def config(
         tuner_type="lora",
         torch_dtype=dtype,
         gradient_checkpointing=False if small else None,
-        **values,
+    )
+    after = dict(
         eval_steps=every if evaluates else None,
         eval_strategy=None if evaluates else "no",
-        per_device_eval_batch_size=int(values["per_device_train_batch_size"]) if evaluates else None,
+        per_device_eval_batch_size=batch if evaluates else None,
         save_steps=every,
         save_total_limit=3,
         logging_steps=1,
         dataloader_num_workers=None if machine.gpus else 0,
         report_to=["none"],
     )
+    return TuningConfig.of(**(before | values | after | values))  # what was asked for wins

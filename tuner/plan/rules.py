@@ -97,7 +97,9 @@ def batch(train_rows: int, lengths: LengthStats, machine: Machine) -> tuple[Advi
     key = "why.batch_gpu" if machine.gpus else "why.batch_cpu"
     return (
         Advice("per_device_train_batch_size", size, Sentence(key, where), ORIGINAL),
-        Advice("gradient_accumulation_steps", accumulation, Sentence("why.accumulation", where), SWIFT),
+        Advice(
+            "gradient_accumulation_steps", accumulation, Sentence("why.accumulation", where), SWIFT
+        ),
     )
 
 
@@ -107,7 +109,9 @@ def max_length(lengths: LengthStats, context: int | None) -> Advice:
     if lengths.max <= LENGTH_STEPS[0]:
         why = Sentence("why.length_all", {"longest": lengths.max})
     else:
-        why = Sentence("why.length_most", {"p99": lengths.p99, "longest": lengths.max, "value": value})
+        why = Sentence(
+            "why.length_most", {"p99": lengths.p99, "longest": lengths.max, "value": value}
+        )
     if context is not None and value > context:
         value = context
         why = Sentence("why.length_context", {"context": context, "p99": lengths.p99})
@@ -115,6 +119,7 @@ def max_length(lengths: LengthStats, context: int | None) -> Advice:
 
 
 def scheduler() -> Advice:
+    """Cosine, as ms-swift's default: below 3 epochs the differences are small."""
     return Advice("lr_scheduler_type", "cosine", Sentence("why.scheduler"), ORIGINAL)
 
 
@@ -122,14 +127,18 @@ def warmup(steps: int) -> Advice:
     """5 % of the run: at a LoRA rate well above the default the first steps need care."""
     value = 0.05
     first = max(1, math.ceil(steps * value))
-    return Advice("warmup_ratio", value, Sentence("why.warmup", {"steps": first}), Sentence("source.practice"))
+    return Advice(
+        "warmup_ratio", value, Sentence("why.warmup", {"steps": first}), Sentence("source.practice")
+    )
 
 
 def grad_norm() -> Advice:
+    """ms-swift's default; the original answer seldom changes it."""
     return Advice("max_grad_norm", 1.0, Sentence("why.grad_norm"), ORIGINAL)
 
 
 def weight_decay() -> Advice:
+    """ms-swift's default; weak for LoRA."""
     return Advice("weight_decay", 0.1, Sentence("why.weight_decay"), SWIFT)
 
 
@@ -141,6 +150,7 @@ def eval_steps(steps: int) -> Advice:
 
 
 def lora() -> tuple[Advice, Advice]:
+    """Rank 8 and alpha 32; the learning rate's rule assumes this scale."""
     return (
         Advice("lora_rank", 8, Sentence("why.lora_rank"), SWIFT),
         Advice("lora_alpha", 32, Sentence("why.lora_alpha"), LORA_PAPER),
@@ -156,4 +166,5 @@ def system(model: ModelInfo) -> Advice:
 
 
 def seed() -> Advice:
+    """ms-swift's default, written down so that a run can be repeated."""
     return Advice("seed", 42, Sentence("why.seed"), SWIFT)

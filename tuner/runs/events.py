@@ -57,7 +57,7 @@ def _number(value: Any) -> float | None:
 
 
 def _seconds(value: Any) -> float | None:
-    """"1h 2m 3s" in seconds."""
+    """Seconds from a text such as "1h 2m 3s"."""
     parts = re.findall(r"(\d{1,9})([dhms])", str(value or ""), re.ASCII)
     return float(sum(int(n) * _UNITS[unit] for n, unit in parts)) if parts else None
 
@@ -98,10 +98,12 @@ class Curve:
 
     @property
     def step(self) -> int:
+        """The last logged step; 0 before the first."""
         return self.events[-1].step if self.events else 0
 
     @property
     def max_steps(self) -> int | None:
+        """How many steps the trainer means to make; None before it said so."""
         return self.events[-1].max_steps if self.events else None
 
     @property

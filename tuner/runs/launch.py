@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from tuner.config import TuningConfig
 from tuner.errors import BusyError, StorageError
 from tuner.records import Run
 from tuner.runs import folder
-from tuner.workers.pool import CHILD_ENV, ROOT, WITHHELD
+from tuner.workers.pool import ROOT, child_environment
 
 #: Optimizer state, checkpoints and logs of a small run; a run that cannot even have this is refused.
 BYTES_NEEDED: Final = 200 << 20
@@ -43,12 +42,11 @@ def start(
         if shutil.disk_usage(runs).free < BYTES_NEEDED:
             raise StorageError("disk.too_full", folder=str(runs), needed="200 MB")
         made = folder.create(runs, config, documents, facts)
-        env = {k: v for k, v in os.environ.items() if k not in WITHHELD} | CHILD_ENV
         with (made / "log.txt").open("ab") as log:
             subprocess.run(
                 [sys.executable, "-m", "tuner.runs.supervisor", str(made)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=env, cwd=ROOT, start_new_session=True, check=True,
+                env=child_environment(), cwd=ROOT, start_new_session=True, check=True,
             )  # fmt: skip
     return folder.read(made)
 

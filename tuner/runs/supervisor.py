@@ -30,6 +30,8 @@ from tuner.runs.process import TOKEN, Identity, with_token
 POLL_SECONDS: Final = 0.2
 #: A stop ends the trainer by force only after this long without any progress.
 PATIENCE_SECONDS: Final = 60.0
+#: What does not even die of SIGKILL hangs in the kernel; the run ends without it.
+SWEEP_SECONDS: Final = 5.0
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 _STATE_OF_PHASE: Final = {
@@ -67,7 +69,7 @@ class Supervisor:
                 start_new_session=True,
             )  # fmt: skip
         identity = Identity.of(trainer.pid)
-        self._write(state="preparing", pid=trainer.pid, pid_start=identity.start_time)
+        self.write(state="preparing", pid=trainer.pid, pid_start=identity.start_time)
         while trainer.poll() is None:
             self._look(trainer)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -83,7 +85,7 @@ class Supervisor:
         if not self._stopping and (kill_now or (self.folder / "stop.request").exists()):
             self._stopping = True
             self._last_progress = time.monotonic()
-            self._write(state="stopping")
+            self.write(state="stopping")
             trainer.send_signal(signal.SIGTERM)
         if self._stopping:
             stuck = time.monotonic() - self._last_progress > PATIENCE_SECONDS
@@ -118,7 +120,7 @@ class Supervisor:
                 self.ended = phase
             state = "stopping" if self._stopping else _STATE_OF_PHASE[phase["phase"]]
             if state != self.status["state"]:
-                self._write(state=state)
+                self.write(state=state)
 
     def _reap_orphans(self, trainer: int) -> None:
         """Grandchildren whose parent has gone become ours (we are their subreaper): bury the dead."""
@@ -134,11 +136,14 @@ class Supervisor:
                     os.waitpid(int(name), os.WNOHANG)
 
     def _sweep(self) -> None:
-        """End whatever of the run is still there, and only that."""
-        for identity in with_token(self.status["token"]):
-            if identity.pid != os.getpid() and identity.alive():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(identity.pid, signal.SIGKILL)
+        """End whatever of the run is still there, and only that; it is gone on return."""
+        give_up = time.monotonic() + SWEEP_SECONDS
+        while (left := with_token(self.status["token"])) and time.monotonic() < give_up:
+            for identity in left:
+                if identity.alive():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(identity.pid, signal.SIGKILL)
+            time.sleep(0.01)  # dying takes a moment, and what forks may have forked again
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
@@ -153,14 +158,15 @@ class Supervisor:
         early = bool(ended) and code == 0 and not ended.get("stopped") and not self._stopping
         if complete or early:
             facts["state"] = "finished"
-        elif self._stopping:
+        elif self._stopping or ended.get("stopped"):
             facts["state"] = "stopped"
         else:
             facts["state"] = "failed"
             facts["reason"] = last_error(self.folder / "log.txt")
-        self._write(**facts)
+        self.write(**facts)
 
-    def _write(self, **facts: Any) -> None:
+    def write(self, **facts: Any) -> None:
+        """Facts into ``status.json``, and a new state into the journal. Nobody else writes them."""
         if "state" in facts and facts["state"] != self.status["state"]:
             entry = {"time": time.time(), "state": facts["state"]}
             with contextlib.suppress(OSError), (self.folder / "journal.jsonl").open("a") as journal:
@@ -198,12 +204,12 @@ def main(folder: Path, command: Sequence[str] = TRAINER) -> None:
         os._exit(0)  # another supervisor has this run
     supervisor = Supervisor(folder, command)
     me = Identity.of(os.getpid())
-    supervisor._write(supervisor=me.pid, supervisor_start=me.start_time)
+    supervisor.write(supervisor=me.pid, supervisor_start=me.start_time)
     try:
         supervisor.run()
     except Exception as error:
         # Whatever happens here, the run must not seem to go on.
-        supervisor._write(state="failed", reason=f"supervisor: {type(error).__name__}: {error}")
+        supervisor.write(state="failed", reason=f"supervisor: {type(error).__name__}: {error}")
         raise
 
 

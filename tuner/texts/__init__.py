@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, get_args
 
 import yaml
 
@@ -49,7 +49,7 @@ def say(key: str, lang: Lang, /, **params: Any) -> str:
 def as_lang(value: object) -> Lang:
     """``value`` as a language, English when it is not one of ours."""
     text = str(value).lower()[:2]
-    return cast(Lang, text) if text in LANGS else "en"
+    return text if text in LANGS else "en"
 
 
 def _shown(value: Any, lang: Lang) -> Any:

@@ -13,8 +13,10 @@ from tuner.errors import TunerError
 from tuner.export import code
 from tuner.records import Sentence
 from tuner.runs import folder
+from tuner.runs.follower import Picture
 from tuner.texts import Lang, say
 from tuner.ui import html
+from tuner.ui.live import Piece
 from tuner.ui.notebook import Note, Notebook
 from tuner.ui.page import Page
 from tuner.ui.work import explain
@@ -26,15 +28,24 @@ def build(page: Page) -> None:
         page.parts["demo-answers"] = gr.HTML(elem_id="demo-answers")
         with gr.Row(equal_height=True):
             prompt = page.words.make(
-                gr.Textbox, {"label": "ui.try.prompt", "placeholder": "ui.try.hint"}, lines=2, scale=3,
+                gr.Textbox,
+                {"label": "ui.try.prompt", "placeholder": "ui.try.hint"},
+                lines=2,
+                scale=3,
                 elem_id="prompt",
-            )  # fmt: skip
+            )
             checkpoint = page.words.make(
-                gr.Dropdown, {"label": "ui.try.checkpoint"}, choices=[], value=None, scale=2,
+                gr.Dropdown,
+                {"label": "ui.try.checkpoint"},
+                choices=[],
+                value=None,
+                scale=2,
                 elem_id="checkpoint",
-            )  # fmt: skip
+            )
         with gr.Row():
-            ask = page.words.make(gr.Button, {"value": "ui.try.ask"}, variant="primary", elem_id="ask")
+            ask = page.words.make(
+                gr.Button, {"value": "ui.try.ask"}, variant="primary", elem_id="ask"
+            )
             stop = page.words.make(gr.Button, {"value": "ui.try.stop"}, elem_id="ask-stop")
         page.note("try")
         with gr.Row():
@@ -42,9 +53,13 @@ def build(page: Page) -> None:
             tuned = gr.HTML(_side("tuned", "", page.words.lang), elem_id="answer-tuned")
         page.fold("python", lambda nb: _code(page, nb))
     page.parts |= {
-        "checkpoint": checkpoint, "answer-base": base, "answer-tuned": tuned,
-        "prompt": prompt, "ask": ask, "ask-stop": stop,
-    }  # fmt: skip
+        "checkpoint": checkpoint,
+        "answer-base": base,
+        "answer-tuned": tuned,
+        "prompt": prompt,
+        "ask": ask,
+        "ask-stop": stop,
+    }
 
 
 def wire(page: Page) -> None:
@@ -73,7 +88,10 @@ def wire(page: Page) -> None:
                 return
             config = page.bench.run_config(notebook.run)
             for said in chat.stream(page.bench.pool, config, str(path), prompt or ""):
-                yield view(Note("busy", Sentence("ui.try.loading" if said.loading else "ui.try.thinking")), said)
+                yield view(
+                    Note("busy", Sentence("ui.try.loading" if said.loading else "ui.try.thinking")),
+                    said,
+                )
             yield view(None, said)
         except Exception as error:
             yield view(Note("error", explain(error, page.bench.settings.logs)), None)
@@ -81,24 +99,51 @@ def wire(page: Page) -> None:
     sides = [page.parts["answer-base"], page.parts["answer-tuned"]]
     outputs = [page.notebook, page.parts["note-try"], *sides]
     gr.on(
-        [page.parts["ask"].click, prompt.submit], answered, [page.notebook, page.lang, prompt, checkpoint], outputs,
-        show_progress="hidden", concurrency_limit=4, api_name="ask",
-    )  # fmt: skip
+        [page.parts["ask"].click, prompt.submit],
+        answered,
+        [page.notebook, page.lang, prompt, checkpoint],
+        outputs,
+        show_progress="hidden",
+        concurrency_limit=4,
+        api_name="ask",
+    )
     page.parts["ask-stop"].click(
-        lambda: page.bench.pool.worker("chat").cancel(), None, None, queue=False,
-        show_progress="hidden", api_name="stop_answer",
-    )  # fmt: skip
+        lambda: page.bench.pool.worker("chat").cancel(),
+        None,
+        None,
+        queue=False,
+        show_progress="hidden",
+        api_name="stop_answer",
+    )
 
 
-def checkpoint_choices(place: Path | None) -> list[tuple[str, str]]:
+def pieces(
+    picture: Picture | None, answers: dict[str, Any] | None, pending: bool, lang: Lang
+) -> dict[str, Piece]:
+    """The demo's answers, and the checkpoints to choose from."""
+    ident = picture.run.id if picture else None
+    choices = _checkpoints(picture.run.folder) if picture else []
+
+    def checkpoints() -> list[Any]:
+        return [gr.update(choices=choices, value=choices[0][1] if choices else None)]
+
+    return {
+        "answers": Piece(
+            f"{ident}|{answers is not None}|{pending}|{lang}",
+            1,
+            lambda: [_demo_answers(answers, pending, lang)],
+        ),
+        "checkpoints": Piece(f"{ident}|{choices}", 1, checkpoints),
+    }
+
+
+def _checkpoints(place: Path) -> list[tuple[str, str]]:
     """Complete checkpoints of a run, newest first: their step, and their path inside the run."""
-    if place is None:
-        return []
     paths = [Path(found) for found in reversed(folder.checkpoints(place))]
     return [(path.name, str(path.relative_to(place))) for path in paths]
 
 
-def demo_answers(answers: dict[str, Any] | None, pending: bool, lang: Lang) -> str:
+def _demo_answers(answers: dict[str, Any] | None, pending: bool, lang: Lang) -> str:
     """The demo's questions with both answers; a word while they are on their way."""
     if answers is None:
         return html.note(Note("busy", Sentence("ui.try.demo_pending")), lang) if pending else ""

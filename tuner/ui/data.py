@@ -30,34 +30,63 @@ def build(page: Page, with_files: bool) -> None:
             train = page.words.make(
                 gr.Dropdown,
                 {"label": "ui.data.train", "info": "ui.data.train_info", "choices": _choices},
-                value=[DEMO_DATASET], multiselect=True, allow_custom_value=True, scale=4,
+                value=[DEMO_DATASET],
+                multiselect=True,
+                allow_custom_value=True,
+                scale=4,
                 elem_id="data-train",
-            )  # fmt: skip
+            )
             read = page.words.make(
-                gr.Button, {"value": "ui.data.read"}, variant="primary", scale=1, elem_classes="act", elem_id="data-read"
+                gr.Button,
+                {"value": "ui.data.read"},
+                variant="primary",
+                scale=1,
+                elem_classes="act",
+                elem_id="data-read",
             )
         with gr.Row():
             validation = page.words.make(
-                gr.Textbox, {"label": "ui.data.validation", "placeholder": "ui.data.validation_hint"}, scale=3
+                gr.Textbox,
+                {"label": "ui.data.validation", "placeholder": "ui.data.validation_hint"},
+                scale=3,
             )
             ratio = page.words.make(
-                gr.Slider, {"label": "ui.data.split", "info": "ui.data.split_info"},
-                minimum=0, maximum=0.5, step=0.01, value=0, scale=2,
-            )  # fmt: skip
+                gr.Slider,
+                {"label": "ui.data.split", "info": "ui.data.split_info"},
+                minimum=0,
+                maximum=0.5,
+                step=0.01,
+                value=0,
+                scale=2,
+            )
         with gr.Row():
-            name = page.words.make(gr.Textbox, {"label": "ui.data.name"}, value=DEFAULT_NAMES["NAME"], elem_id="name")
-            author = page.words.make(gr.Textbox, {"label": "ui.data.author"}, value=DEFAULT_NAMES["AUTHOR"], elem_id="author")
+            name = page.words.make(
+                gr.Textbox, {"label": "ui.data.name"}, value=DEFAULT_NAMES["NAME"], elem_id="name"
+            )
+            author = page.words.make(
+                gr.Textbox,
+                {"label": "ui.data.author"},
+                value=DEFAULT_NAMES["AUTHOR"],
+                elem_id="author",
+            )
             if with_files:
                 page.parts["upload"] = page.words.make(
-                    gr.UploadButton, {"label": "ui.data.upload"}, elem_classes="act", file_types=[".jsonl", ".json", ".csv", ".parquet", ".txt"]
+                    gr.UploadButton,
+                    {"label": "ui.data.upload"},
+                    elem_classes="act",
+                    file_types=[".jsonl", ".json", ".csv", ".parquet", ".txt"],
                 )
         page.note("data")
         page.words.view(gr.HTML, _card)
         page.fold("python", lambda nb: code.data(nb.data) if nb.data else "")
     page.parts |= {
-        "train": train, "validation": validation, "ratio": ratio, "name": name, "author": author,
+        "train": train,
+        "validation": validation,
+        "ratio": ratio,
+        "name": name,
+        "author": author,
         "data-read": read,
-    }  # fmt: skip
+    }
 
 
 def wire(page: Page) -> Any:
@@ -69,14 +98,26 @@ def wire(page: Page) -> Any:
             kept = page.bench.settings.datasets / "uploads" / Path(file).name
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, kept)
-            return [*[c for c in chosen or () if not c.startswith(presets.EMBEDDED_PREFIX)], str(kept)]
+            return [
+                *[c for c in chosen or () if not c.startswith(presets.EMBEDDED_PREFIX)],
+                str(kept),
+            ]
 
         upload.upload(uploaded, [upload, train], train, api_name="upload")
 
     def inspect(
-        notebook: Notebook, lang: Lang, ref: str, model_type: str, template: str,
-        train: list[str], validation: str, ratio: float, name: str, author: str, system: str,
-    ) -> Steps:  # fmt: skip
+        notebook: Notebook,
+        lang: Lang,
+        ref: str,
+        model_type: str,
+        template: str,
+        train: list[str],
+        validation: str,
+        ratio: float,
+        name: str,
+        author: str,
+        system: str,
+    ) -> Steps:
         def work(tell: Tell) -> Notebook:
             known = notebook
             if known.model is None or known.model.ref != ref:
@@ -87,23 +128,42 @@ def wire(page: Page) -> Any:
 
     return page.parts["data-read"].click(
         inspect,
-        [page.notebook, page.lang, page.parts["model"], page.parts["model_type"],
-         page.parts["template"], train, page.parts["validation"], page.parts["ratio"],
-         page.parts["name"], page.parts["author"], page.parts["knob-system"]],
+        [
+            page.notebook,
+            page.lang,
+            page.parts["model"],
+            page.parts["model_type"],
+            page.parts["template"],
+            train,
+            page.parts["validation"],
+            page.parts["ratio"],
+            page.parts["name"],
+            page.parts["author"],
+            page.parts["knob-system"],
+        ],
         [page.notebook, page.parts["note-data"]],
-        show_progress="hidden", concurrency_limit=4, api_name="inspect_data",
-    )  # fmt: skip
+        show_progress="hidden",
+        concurrency_limit=4,
+        api_name="inspect_data",
+    )
 
 
 def measured(
-    page: Page, notebook: Notebook, train: list[str], validation: str, ratio: float,
-    name: str, author: str, system: str | None, tell: Tell,
-) -> Notebook:  # fmt: skip
+    page: Page,
+    notebook: Notebook,
+    train: list[str],
+    validation: str,
+    ratio: float,
+    name: str,
+    author: str,
+    system: str | None,
+    tell: Tell,
+) -> Notebook:
     """The notebook with these rows read and measured, and the plan that they ask for."""
     model = notebook.model
     assert model is not None
     data, shape = page.bench.resolve_data(
-        train or [], [validation or ""], ratio or 0.0, {"NAME": name, "AUTHOR": author}
+        train or [], (validation or "").split(","), ratio or 0.0, {"NAME": name, "AUTHOR": author}
     )
     used = system or None
 
@@ -117,14 +177,27 @@ def measured(
     if used is not None:
         values["system"] = used
     done = Note("ok", Sentence("ui.data.done", {"rows": report.valid, "read": report.read}))
-    return notebook.replace(
-        data=data, report=report, plan=plan, system=used, values=values,
-        max_length=values["max_length"], strategy="delete",
-    ).noted("data", done).noted("plan", None).noted("train", None)  # fmt: skip
+    return (
+        notebook.replace(
+            data=data,
+            report=report,
+            plan=plan,
+            system=used,
+            values=values,
+            max_length=values["max_length"],
+            strategy="delete",
+        )
+        .noted("data", done)
+        .noted("plan", None)
+        .noted("train", None)
+    )
 
 
 def _choices(lang: Lang) -> list[tuple[str, str]]:
-    own = [(f"{d.title[lang]} · {say('ui.data.embedded', lang)}", d.ref) for d in presets.embedded().values()]
+    own = [
+        (f"{d.title[lang]} · {say('ui.data.embedded', lang)}", d.ref)
+        for d in presets.embedded().values()
+    ]
     hub = [(f"{d.title[lang]} · {d.id}", d.id) for d in presets.datasets()]
     return own + hub
 
@@ -150,7 +223,8 @@ def _card(notebook: Notebook, lang: Lang) -> str:
         problems = html.table(columns, rows, frozenset({0}))
     warning = ""
     if report.untrained:
-        text = say("ui.data.untrained", lang, rows=report.untrained)
+        first = ", ".join(str(row) for row in report.untrained_rows)
+        text = say("ui.data.untrained", lang, rows=report.untrained, first=first)
         warning = f'<div class="note warn">{html.esc(text)}</div>'
     shown = "".join(html.conversation(conversation) for conversation in report.preview)
     title = html.esc(say("ui.data.first", lang))

@@ -50,7 +50,9 @@ def facts(pairs: Iterable[tuple[str, object, str]]) -> str:
     return f'<dl class="facts">{items}</dl>'
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: frozenset[int] = frozenset()) -> str:
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: frozenset[int] = frozenset()
+) -> str:
     """A table; the columns in ``numbers`` are aligned right."""
 
     def cell(tag: str, i: int, value: object) -> str:

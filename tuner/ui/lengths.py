@@ -22,33 +22,60 @@ def build(page: Page) -> None:
     with page.cell("3", "lengths"):
         with gr.Row():
             slider = page.words.make(
-                gr.Slider, {"label": "ui.lengths.max_length", "info": "ui.lengths.max_length_info"},
-                minimum=16, maximum=8192, step=1, value=2048, scale=3, elem_id="max-length",
-            )  # fmt: skip
-            strategy = page.words.make(
-                gr.Radio, {"label": "ui.lengths.strategy", "choices": _strategies}, value="delete", scale=2
+                gr.Slider,
+                {"label": "ui.lengths.max_length", "info": "ui.lengths.max_length_info"},
+                minimum=16,
+                maximum=8192,
+                step=1,
+                value=2048,
+                scale=3,
+                elem_id="max-length",
             )
-        plot = page.words.view(gr.Plot, figure, show_label=False, visible=False, elem_id="lengths-plot")
+            strategy = page.words.make(
+                gr.Radio,
+                {"label": "ui.lengths.strategy", "choices": _strategies},
+                value="delete",
+                scale=2,
+            )
+        plot = page.words.view(
+            gr.Plot, figure, show_label=False, visible=False, elem_id="lengths-plot"
+        )
         table = page.words.view(gr.HTML, verdict)
         page.fold("python", _code)
-    page.parts |= {"slider": slider, "strategy": strategy, "lengths-plot": plot, "lengths-table": table}
+    page.parts |= {
+        "slider": slider,
+        "strategy": strategy,
+        "lengths-plot": plot,
+        "lengths-table": table,
+    }
 
 
 def wire(page: Page) -> None:
     """What moving the slider does."""
     slider, strategy = page.parts["slider"], page.parts["strategy"]
 
-    def moved(notebook: Notebook, lang: Lang, value: int, how: str) -> tuple[Notebook, Any, str, int]:
+    def moved(
+        notebook: Notebook, lang: Lang, value: int, how: str
+    ) -> tuple[Notebook, Any, str, int]:
         values = dict(notebook.values) | {"max_length": int(value)}
         changed = notebook.replace(max_length=int(value), strategy=how, values=values)
         return changed, figure(changed, lang), verdict(changed, lang), int(value)
 
     gr.on(
-        [slider.input, strategy.input], moved, [page.notebook, page.lang, slider, strategy],
-        [page.notebook, page.parts["lengths-plot"], page.parts["lengths-table"],
-         page.parts["knob-max_length"]],
-        show_progress="hidden", queue=False, trigger_mode="always_last", api_name="max_length",
-    )  # fmt: skip
+        [slider.input, strategy.input],
+        moved,
+        [page.notebook, page.lang, slider, strategy],
+        [
+            page.notebook,
+            page.parts["lengths-plot"],
+            page.parts["lengths-table"],
+            page.parts["knob-max_length"],
+        ],
+        show_progress="hidden",
+        queue=False,
+        trigger_mode="always_last",
+        api_name="max_length",
+    )
 
 
 @lru_cache(maxsize=16)
@@ -94,13 +121,17 @@ def verdict(notebook: Notebook, lang: Lang) -> str:
         share = kept.tokens_lost / kept.tokens if kept.tokens else 0
         rows.append(
             (
-                say(f"ui.lengths.{strategy}", lang), html.count(kept.rows),
+                say(f"ui.lengths.{strategy}", lang),
+                html.count(kept.rows),
                 html.count(kept.over if strategy == "delete" else 0),
                 html.count(kept.over if strategy == "right" else 0),
                 f"{html.count(kept.tokens_lost)} ({share:.1%})",
             )
-        )  # fmt: skip
-    columns = [say(f"ui.lengths.{name}", lang) for name in ("strategy", "kept", "dropped", "cut", "tokens_lost")]
+        )
+    columns = [
+        say(f"ui.lengths.{name}", lang)
+        for name in ("strategy", "kept", "dropped", "cut", "tokens_lost")
+    ]
     effect = html.table(columns, rows, frozenset({1, 2, 3, 4}))
     how = say("ui.lengths.exact", lang, rows=report.valid)
     return f'{percentiles}<div style="height:12px"></div>{effect}<p class="empty" style="border:0;padding:8px 0 0">{html.esc(how)}</p>'

@@ -37,6 +37,7 @@ class Notebook:
     notes: Mapping[Cell, Note] = field(default_factory=dict)
 
     def replace(self, **changes: Any) -> Notebook:
+        """The same with some fields changed."""
         return dataclasses.replace(self, **changes)
 
     def noted(self, cell: Cell, note: Note | None) -> Notebook:

@@ -14,8 +14,8 @@ from tuner.runs.follower import Follower
 from tuner.texts import Lang
 from tuner.ui import html
 from tuner.ui.notebook import Cell, Note, Notebook
-from tuner.ui.work import Done, Tell, Told, explain, followed
 from tuner.ui.words import Words
+from tuner.ui.work import Done, Tell, Told, explain, followed
 from tuner.workbench import Workbench
 
 #: A generator handler yields the notebook and its cell's word.
@@ -39,7 +39,11 @@ class Page:
         with gr.Column(elem_classes="cell", elem_id=f"cell-{name}"):
             self.words.make(
                 gr.HTML,
-                {"value": lambda lang: html.head(number, f"ui.{name}.title", f"ui.{name}.question", lang)},
+                {
+                    "value": lambda lang: html.head(
+                        number, f"ui.{name}.title", f"ui.{name}.question", lang
+                    )
+                },
             )
             yield
 
@@ -53,9 +57,14 @@ class Page:
         """The cell's code, folded."""
         with self.words.make(gr.Accordion, {"label": "ui.code"}, open=False):
             self.words.view(
-                gr.Code, lambda nb, _: text(nb), language=language, interactive=False,
-                show_label=False, lines=3, wrap_lines=True,
-            )  # fmt: skip
+                gr.Code,
+                lambda nb, _: text(nb),
+                language=language,
+                interactive=False,
+                show_label=False,
+                lines=3,
+                wrap_lines=True,
+            )
 
     def steps(
         self, notebook: Notebook, cell: Cell, lang: Lang, work: Callable[[Tell], Notebook]
@@ -78,6 +87,10 @@ class Page:
     def show(self, event: Any) -> Any:
         """After ``event``: everything that depends on the notebook, shown anew."""
         return event.then(
-            self.words.render, [self.notebook, self.lang], self.words.views,
-            show_progress="hidden", queue=False, api_visibility="private",
-        )  # fmt: skip
+            self.words.render,
+            [self.notebook, self.lang],
+            self.words.views,
+            show_progress="hidden",
+            queue=False,
+            api_visibility="private",
+        )

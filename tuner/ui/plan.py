@@ -35,10 +35,23 @@ def build(page: Page) -> None:
                 with gr.Column(scale=3, min_width=260):
                     page.words.view(gr.HTML, _reason(flag))
         with page.words.make(gr.Accordion, {"label": "ui.plan.yaml"}, open=False):
-            page.words.view(gr.Code, lambda nb, _: yaml_of(page, nb), language="yaml", interactive=False,
-                            show_label=False, wrap_lines=True, elem_id="plan-yaml")  # fmt: skip
-            page.words.view(gr.Code, lambda nb, _: command_of(page, nb), language="shell", interactive=False,
-                            show_label=False, wrap_lines=True)  # fmt: skip
+            page.words.view(
+                gr.Code,
+                lambda nb, _: yaml_of(page, nb),
+                language="yaml",
+                interactive=False,
+                show_label=False,
+                wrap_lines=True,
+                elem_id="plan-yaml",
+            )
+            page.words.view(
+                gr.Code,
+                lambda nb, _: command_of(page, nb),
+                language="shell",
+                interactive=False,
+                show_label=False,
+                wrap_lines=True,
+            )
         page.fold("shell", _code)
 
     page.parts["plan-take"] = take
@@ -58,29 +71,42 @@ def wire(page: Page) -> None:
             note = Note("error", Sentence("ui.plan.read_first"))
             return (notebook.noted("plan", note), *(gr.skip() for _ in everything), gr.skip())
         values = {advice.knob: advice.value for advice in notebook.plan.advice}
-        changed = notebook.replace(values=values, max_length=values["max_length"]).noted("plan", None)
+        changed = notebook.replace(values=values, max_length=values["max_length"]).noted(
+            "plan", None
+        )
         return (changed, *fill(changed))
 
     page.show(
         page.parts["plan-take"].click(
-            taken, page.notebook, [page.notebook, *everything, page.parts["slider"]],
-            show_progress="hidden", queue=False, api_name="take_plan",
-        )  # fmt: skip
+            taken,
+            page.notebook,
+            [page.notebook, *everything, page.parts["slider"]],
+            show_progress="hidden",
+            queue=False,
+            api_name="take_plan",
+        )
     )
 
     def edited(notebook: Notebook, *values: Any) -> Notebook:
         changed = dict(zip((*FORM, "system"), values, strict=True))
         length = changed["max_length"]
         # An emptied box is not a limit of zero: the last good one stays on the picture.
-        kept = int(length) if isinstance(length, int | float) and length >= 1 else notebook.max_length
+        kept = (
+            int(length) if isinstance(length, int | float) and length >= 1 else notebook.max_length
+        )
         return notebook.replace(values=changed, max_length=kept)
 
     page.show(
         gr.on(
-            [widget.change for widget in everything], edited, [page.notebook, *everything],
-            page.notebook, show_progress="hidden", queue=False, trigger_mode="always_last",
+            [widget.change for widget in everything],
+            edited,
+            [page.notebook, *everything],
+            page.notebook,
+            show_progress="hidden",
+            queue=False,
+            trigger_mode="always_last",
             api_visibility="private",
-        )  # fmt: skip
+        )
     )
 
 
@@ -110,7 +136,11 @@ def config_of(page: Page, notebook: Notebook) -> Any:
         return None
     values = checked(notebook.values)
     config = page.bench.config(notebook.model, notebook.data, notebook.report, values)
-    return config if notebook.strategy == "delete" else config.replace(truncation_strategy=notebook.strategy)
+    return (
+        config
+        if notebook.strategy == "delete"
+        else config.replace(truncation_strategy=notebook.strategy)
+    )
 
 
 def checked(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +174,9 @@ def _widget(page: Page, knob: Knob) -> Any:
     said = {"label": lambda lang: knob.label[lang], "info": lambda lang: knob.help[lang]}
     settings = {"elem_id": f"knob-{knob.flag}"}
     if knob.kind == "choice":
-        return page.words.make(gr.Dropdown, said, choices=list(knob.choices), value=knob.default, **settings)
+        return page.words.make(
+            gr.Dropdown, said, choices=list(knob.choices), value=knob.default, **settings
+        )
     if knob.kind == "text":
         return page.words.make(gr.Textbox, said, lines=2, value="", **settings)
     value = knob.default
@@ -195,13 +227,25 @@ def _summary(notebook: Notebook, lang: Lang) -> str:
     batch = values["per_device_train_batch_size"] * values["gradient_accumulation_steps"]
     facts = html.facts(
         [
-            (say("ui.plan.steps", lang), html.count(steps.steps), say("ui.plan.steps_small", lang, n=steps.steps_per_epoch)),
+            (
+                say("ui.plan.steps", lang),
+                html.count(steps.steps),
+                say("ui.plan.steps_small", lang, n=steps.steps_per_epoch),
+            ),
             (say("ui.plan.batch", lang), html.count(batch), say("ui.plan.batch_small", lang)),
             (say("ui.plan.rows", lang), html.count(steps.train_rows), ""),
-            (say("ui.plan.tokens", lang), html.count(steps.tokens), say("ui.plan.tokens_small", lang)),
-            (say("ui.plan.evaluations", lang), html.count(steps.evaluations), say("ui.plan.eval_small", lang, n=steps.eval_rows)),
+            (
+                say("ui.plan.tokens", lang),
+                html.count(steps.tokens),
+                say("ui.plan.tokens_small", lang),
+            ),
+            (
+                say("ui.plan.evaluations", lang),
+                html.count(steps.evaluations),
+                say("ui.plan.eval_small", lang, n=steps.eval_rows),
+            ),
         ]
-    )  # fmt: skip
+    )
     warned = "".join(
         f'<div class="note warn">{html.esc(w.say(lang))}</div>' for w in warnings(values, steps)
     )

@@ -111,12 +111,12 @@ def lengths(found: Lengths, max_length: int, strategy: str, lang: Lang) -> go.Fi
     width = edges[1] - edges[0]
     figure = _figure("lengths", height=280)
     lost_name = say("ui.plot.dropped" if strategy == "delete" else "ui.plot.cut", lang)
+    bars = list(zip(edges, counts, strict=False))
     parts = (
-        (say("ui.plot.kept", lang), TRAIN, lambda low: low <= max_length),
-        (lost_name, LOST, lambda low: low > max_length),
+        (say("ui.plot.kept", lang), TRAIN, [bar for bar in bars if bar[0] <= max_length]),
+        (lost_name, LOST, [bar for bar in bars if bar[0] > max_length]),
     )
-    for name, colour, belongs in parts:
-        chosen = [(e, c) for e, c in zip(edges, counts, strict=False) if belongs(e)]
+    for name, colour, chosen in parts:
         figure.add_bar(
             x=[e + width / 2 for e, _ in chosen], y=[c for _, c in chosen], width=width * 0.94,
             name=name, marker_color=colour,

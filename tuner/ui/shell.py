@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -16,15 +15,18 @@ from tuner.knobs import FORM
 from tuner.records import Run, Sentence
 from tuner.runs import folder
 from tuner.runs.follower import Follower
-from tuner.texts import Lang, say
+from tuner.texts import LANGS, Lang, as_lang, say
 from tuner.ui import ask, data, html, lengths, model, plan, train
+from tuner.ui.live import Piece, changed
 from tuner.ui.notebook import Note, Notebook
 from tuner.ui.page import Page
-from tuner.ui.work import Tell
 from tuner.ui.words import Words
+from tuner.ui.work import Tell
 from tuner.workbench import Workbench, restore
 
-TICK_SECONDS: Final = 1.5
+TICK_SECONDS: Final = 2.0
+#: The rail lists this many runs; older ones are found from the terminal.
+MOST_RUNS: Final = 100
 #: Below this version Gradio's file components have known holes (CVE-2026-49119 among them).
 FILES_SINCE: Final = (6, 16)
 
@@ -72,23 +74,35 @@ def build(bench: Workbench) -> tuple[Any, Follower]:
     words = Words(lang)
     with gr.Blocks(title=say("app.title", lang), analytics_enabled=False) as blocks:
         with words.make(gr.Sidebar, {"label": "ui.rail.title"}, open=False, width=300):
-            words.make(gr.HTML, {"value": lambda lang: f"<h3>{html.esc(say('ui.rail.title', lang))}</h3>"})
+            words.make(
+                gr.HTML, {"value": lambda lang: f"<h3>{html.esc(say('ui.rail.title', lang))}</h3>"}
+            )
             rail = gr.Radio(choices=[], show_label=False, container=False, elem_id="rail")
             rail_empty = gr.HTML(html.empty("ui.rail.empty", lang))
         with gr.Row(elem_id="strip"):
-            strip = words.view(gr.HTML, lambda _, lang: _strip(bench, lang))
+            words.view(gr.HTML, lambda _, lang: _strip(bench, lang))
             switch = gr.Radio(
-                [("中文", "zh"), ("English", "en")], value=lang, show_label=False, container=False,
-                elem_id="lang", min_width=150, scale=0,
-            )  # fmt: skip
+                [("中文", "zh"), ("English", "en")],
+                value=lang,
+                show_label=False,
+                container=False,
+                elem_id="lang",
+                min_width=150,
+                scale=0,
+            )
         page = Page(bench, follower, words, switch, gr.State(Notebook()))
         with gr.Column(elem_id="hero"):
             words.make(gr.HTML, {"value": _hero})
             with gr.Row():
                 try_now = words.make(
-                    gr.Button, {"value": "ui.demo.try"}, variant="primary", size="lg", scale=0,
-                    min_width=220, elem_id="try",
-                )  # fmt: skip
+                    gr.Button,
+                    {"value": "ui.demo.try"},
+                    variant="primary",
+                    size="lg",
+                    scale=0,
+                    min_width=220,
+                    elem_id="try",
+                )
             page.note("demo")
         model.build(page)
         data.build(page, with_files=_gradio_version() >= FILES_SINCE)
@@ -101,92 +115,138 @@ def build(bench: Workbench) -> tuple[Any, Follower]:
 
         # All widgets are there: from here on they are wired.
         form = [*plan.knobs(page), page.parts["slider"]]
+        chosen = [*form, *(page.parts[n] for n in ("model", "train", "validation", "ratio"))]
         for cell in (model, lengths, plan, train, ask):
             cell.wire(page)
         page.show(data.wire(page)).then(
-            plan.fill, page.notebook, form, show_progress="hidden", queue=False, api_visibility="private"
+            plan.fill,
+            page.notebook,
+            form,
+            show_progress="hidden",
+            queue=False,
+            api_visibility="private",
         )
         _wire_demo(page, try_now, form)
-        _wire_language(page, strip)
+        _wire_language(page)
         live = [
-            seen, page.parts["run-status"], page.parts["run-loss"], page.parts["run-details"],
-            page.parts["run-log"], page.parts["demo-answers"], page.parts["checkpoint"], rail, rail_empty,
-        ]  # fmt: skip
+            seen,
+            page.parts["run-status"],
+            page.parts["run-loss"],
+            page.parts["run-details"],
+            page.parts["run-log"],
+            page.parts["demo-answers"],
+            page.parts["checkpoint"],
+            rail,
+            rail_empty,
+        ]
 
         def tick(notebook: Notebook, lang: Lang, log_scale: bool, seen: str) -> list[Any]:
             return look(page, answers, notebook.run, lang, log_scale, seen)
 
         gr.on(
             [timer.tick, page.parts["log-scale"].change, page.lang.change, page.notebook.change],
-            tick, [page.notebook, page.lang, page.parts["log-scale"], seen], live,
-            show_progress="hidden", queue=False, trigger_mode="always_last", api_visibility="private",
-        )  # fmt: skip
+            tick,
+            [page.notebook, page.lang, page.parts["log-scale"], seen],
+            live,
+            show_progress="hidden",
+            queue=False,
+            trigger_mode="always_last",
+            api_visibility="private",
+        )
 
         def picked(notebook: Notebook, ident: str) -> Notebook:
             return reopened(page, ident) if ident and ident != notebook.run else notebook
 
         page.show(
             rail.input(
-                picked, [page.notebook, rail], page.notebook, show_progress="hidden", queue=False,
+                picked,
+                [page.notebook, rail],
+                page.notebook,
+                show_progress="hidden",
+                queue=False,
                 api_name="open_run",
-            )  # fmt: skip
-        ).then(plan.fill, page.notebook, form, show_progress="hidden", queue=False, api_visibility="private")
+            )
+        ).then(
+            _choices,
+            page.notebook,
+            chosen,
+            show_progress="hidden",
+            queue=False,
+            api_visibility="private",
+        )
 
-        def opened() -> Notebook:
+        kept_lang = gr.BrowserState(None, storage_key="tuner-lang", secret="tuner")  # noqa: S106 - no secret: a language
+        switch.input(
+            lambda lang: lang,
+            switch,
+            kept_lang,
+            show_progress="hidden",
+            queue=False,
+            api_visibility="private",
+        )
+
+        def opened(kept: str | None, request: gr.Request) -> tuple[Notebook, Lang]:
             follower.refresh()
             runs = follower.runs()
             for run in runs:
-                answers.on_end(run) if folder.document(run.folder, "answers") is None else None
-            chosen = next((run for run in runs if run.active), runs[0] if runs else None)
-            return reopened(page, chosen.id) if chosen else Notebook()
+                if folder.document(run.folder, "answers") is None:
+                    answers.on_end(run)
+            shown = next((run for run in runs if run.active), runs[0] if runs else None)
+            notebook = reopened(page, shown.id) if shown else Notebook()
+            return notebook, _first_language(bench, kept, request)
 
         page.show(
-            blocks.load(opened, None, page.notebook, show_progress="hidden", queue=False, api_visibility="private")
+            blocks.load(
+                opened,
+                kept_lang,
+                [page.notebook, switch],
+                show_progress="hidden",
+                queue=False,
+                api_visibility="private",
+            )
         ).then(
-            lambda nb: [*plan.fill(nb), nb.model.ref if nb.model else gr.skip()],
-            page.notebook, [*form, page.parts["model"]],
-            show_progress="hidden", queue=False, api_visibility="private",
-        )  # fmt: skip
+            _choices,
+            page.notebook,
+            chosen,
+            show_progress="hidden",
+            queue=False,
+            api_visibility="private",
+        )
     return blocks, follower
+
+
+def _choices(notebook: Notebook) -> list[Any]:
+    """What was chosen in the cells, from the notebook; nothing is touched that it does not know."""
+    choices: list[Any] = [gr.skip()] * 4
+    if notebook.model and notebook.data:
+        data = notebook.data
+        choices = [
+            notebook.model.ref,
+            list(data.train),
+            ", ".join(data.validation),
+            data.split_ratio,
+        ]
+    return [*plan.fill(notebook), *choices]
 
 
 def look(
     page: Page, answers: DemoAnswers, ident: str | None, lang: Lang, log_scale: bool, seen: str
 ) -> list[Any]:
     """One look at the run and the rail: what has changed, and skips for what has not."""
-    known = json.loads(seen) if seen else {}
     picture = page.follower.picture(ident) if ident else None
-    shown = train.shown(page, ident, log_scale, lang, known.get("run", ""))
     answer, pending = answers.get(picture.run) if picture else (None, False)
-    answer_token = f"{ident}|{answer is not None}|{pending}|{lang}"
-    checkpoints = ask.checkpoint_choices(picture.run.folder if picture else None)
-    checkpoint_token = f"{ident}|{len(checkpoints)}|{checkpoints[:1]}"
-    rail_token = f"{page.follower.list_version}|{lang}|{ident}"
-    tokens = {
-        "run": shown.token if shown else known.get("run", ""),
-        "answers": answer_token, "checkpoints": checkpoint_token, "rail": rail_token,
-    }  # fmt: skip
-    if tokens == known:
-        return [gr.skip()] * 9
-    out: list[Any] = [json.dumps(tokens)]
-    out += [shown.status, shown.loss, shown.details, shown.log] if shown else [gr.skip()] * 4
-    if answer_token == known.get("answers"):
-        out.append(gr.skip())
-    else:
-        out.append(ask.demo_answers(answer, pending, lang))
-    if checkpoint_token == known.get("checkpoints"):
-        out.append(gr.skip())
-    else:
-        newest = checkpoints[0][1] if checkpoints else None
-        out.append(gr.update(choices=checkpoints, value=newest))
-    if rail_token == known.get("rail"):
-        out += [gr.skip(), gr.skip()]
-    else:
-        choices = [(_run_line(run, lang), run.id) for run in page.follower.runs()[:100]]
-        chosen = ident if any(run == ident for _, run in choices) else None
-        out.append(gr.update(choices=choices, value=chosen))
-        out.append("" if choices else html.empty("ui.rail.empty", lang))
-    return out
+    rail = Piece(
+        f"{page.follower.list_version}|{lang}|{ident}", 2, lambda: _rail(page, ident, lang)
+    )
+    parts = train.pieces(picture, log_scale, lang) | ask.pieces(picture, answer, pending, lang)
+    return changed(parts | {"rail": rail}, seen)
+
+
+def _rail(page: Page, ident: str | None, lang: Lang) -> list[Any]:
+    choices = [(_run_line(run, lang), run.id) for run in page.follower.runs()[:MOST_RUNS]]
+    chosen = ident if any(run == ident for _, run in choices) else None
+    empty = "" if choices else html.empty("ui.rail.empty", lang)
+    return [gr.update(choices=choices, value=chosen), empty]
 
 
 def reopened(page: Page, ident: str) -> Notebook:
@@ -203,15 +263,22 @@ def reopened(page: Page, ident: str) -> Notebook:
     values = {knob: config[knob] for knob in (*FORM, "system") if knob in config}
     advised = {advice.knob: advice.value for advice in made.advice}
     return Notebook(
-        model=info, data=ref, report=report, plan=made, system=config.get("system"),
+        model=info,
+        data=ref,
+        report=report,
+        plan=made,
+        system=config.get("system"),
         values={k: v for k, v in advised.items() if k != "system"} | values,
         max_length=int(config.get("max_length") or advised.get("max_length") or 2048),
-        strategy=str(config.get("truncation_strategy", "delete")), run=ident,
-    )  # fmt: skip
+        strategy=str(config.get("truncation_strategy", "delete")),
+        run=ident,
+    )
 
 
 def _wire_demo(page: Page, button: Any, form: list[Any]) -> None:
-    def demo(notebook: Notebook, lang: Lang, name: str, author: str) -> Iterator[tuple[Notebook, str]]:
+    def demo(
+        notebook: Notebook, lang: Lang, name: str, author: str
+    ) -> Iterator[tuple[Notebook, str]]:
         def work(tell: Tell) -> Notebook:
             going = next((run for run in page.follower.runs() if run.active), None)
             if going is not None:
@@ -221,28 +288,42 @@ def _wire_demo(page: Page, button: Any, form: list[Any]) -> None:
             info, ref, report, made, config = prepared
             run = page.bench.start_demo(*prepared)
             page.follower.refresh()
-            values = {knob: value for knob, value in dict(config).items() if knob in (*FORM, "system")}
+            values = {
+                knob: value for knob, value in dict(config).items() if knob in (*FORM, "system")
+            }
             return Notebook(
-                model=info, data=ref, report=report, plan=made, values=values,
-                system=config.get("system"), max_length=int(config.get("max_length") or 2048),
-                run=run.id, notes={"demo": Note("ok", Sentence("ui.demo.started"))},
-            )  # fmt: skip
+                model=info,
+                data=ref,
+                report=report,
+                plan=made,
+                values=values,
+                system=config.get("system"),
+                max_length=int(config.get("max_length") or 2048),
+                run=run.id,
+                notes={"demo": Note("ok", Sentence("ui.demo.started"))},
+            )
 
         yield from page.steps(notebook, "demo", lang, work)
 
     event = button.click(
-        demo, [page.notebook, page.lang, page.parts["name"], page.parts["author"]],
+        demo,
+        [page.notebook, page.lang, page.parts["name"], page.parts["author"]],
         [page.notebook, page.parts["note-demo"]],
-        show_progress="hidden", concurrency_limit=4, api_name="demo",
-    )  # fmt: skip
+        show_progress="hidden",
+        concurrency_limit=4,
+        api_name="demo",
+    )
     page.show(event).then(
         lambda nb: [*plan.fill(nb), presets.EMBEDDED_MODEL, ["embedded/identity"]],
-        page.notebook, [*form, page.parts["model"], page.parts["train"]],
-        show_progress="hidden", queue=False, api_visibility="private",
-    )  # fmt: skip
+        page.notebook,
+        [*form, page.parts["model"], page.parts["train"]],
+        show_progress="hidden",
+        queue=False,
+        api_visibility="private",
+    )
 
 
-def _wire_language(page: Page, strip: Any) -> None:
+def _wire_language(page: Page) -> None:
     words = page.words
     sides = [page.parts["answer-base"], page.parts["answer-tuned"]]
 
@@ -250,10 +331,23 @@ def _wire_language(page: Page, strip: Any) -> None:
         return [*words.relabel(lang), *words.render(notebook, lang), *ask.empty_sides(lang)]
 
     page.lang.change(
-        switched, [page.notebook, page.lang], [*words.widgets, *words.views, *sides],
-        show_progress="hidden", queue=False, api_name="language",
+        switched,
+        [page.notebook, page.lang],
+        [*words.widgets, *words.views, *sides],
+        show_progress="hidden",
+        queue=False,
+        api_name="language",
         js="(nb, lang) => { document.documentElement.lang = lang === 'zh' ? 'zh-CN' : 'en'; return [nb, lang]; }",
-    )  # fmt: skip
+    )
+
+
+def _first_language(bench: Workbench, kept: str | None, request: gr.Request) -> Lang:
+    """What this visitor chose last, else what the app was started with, else what the browser asks for."""
+    if kept in LANGS:
+        return as_lang(kept)
+    if bench.settings.lang_chosen:
+        return bench.settings.lang
+    return as_lang(request.headers.get("accept-language", bench.settings.lang))
 
 
 def _hero(lang: Lang) -> str:
@@ -270,7 +364,12 @@ def _strip(bench: Workbench, lang: Lang) -> str:
     parts = (
         gpus or say("ui.strip.no_gpu", lang),
         say("ui.strip.cores", lang, n=here.cpu_count),
-        say("ui.strip.memory", lang, free=f"{here.memory_available / gib:.1f}", all=f"{here.memory_total / gib:.1f}"),
+        say(
+            "ui.strip.memory",
+            lang,
+            free=f"{here.memory_available / gib:.1f}",
+            all=f"{here.memory_total / gib:.1f}",
+        ),
         say("ui.strip.disk", lang, free=f"{here.disk_free / gib:.0f}"),
     )
     text = " · ".join(parts)

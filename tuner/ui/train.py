@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import gradio as gr
 
@@ -15,23 +14,13 @@ from tuner.runs import folder
 from tuner.runs.follower import Picture
 from tuner.texts import Lang, say
 from tuner.ui import html, plots
+from tuner.ui.live import Piece
 from tuner.ui.notebook import Note, Notebook
 from tuner.ui.page import Page
 from tuner.ui.plan import config_of, refuse
 from tuner.workbench import documents_of
 
-LOG_LINES = 60
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What the cell shows of a run; equal tokens mean that nothing changed."""
-
-    token: str
-    status: str
-    loss: Any
-    details: Any
-    log: str
+LOG_LINES: Final = 60
 
 
 def build(page: Page) -> None:
@@ -45,9 +34,16 @@ def build(page: Page) -> None:
                 gr.Button, {"value": "ui.train.stop"}, variant="stop", elem_id="train-stop"
             )
         page.note("train")
-        page.parts["run-status"] = gr.HTML(html.empty("ui.train.empty", page.words.lang), elem_id="run-status")
+        page.parts["run-status"] = gr.HTML(
+            html.empty("ui.train.empty", page.words.lang), elem_id="run-status"
+        )
         log_scale = page.words.make(
-            gr.Checkbox, {"label": "ui.train.log_scale"}, value=False, container=False, elem_id="log-scale", elem_classes="plain"
+            gr.Checkbox,
+            {"label": "ui.train.log_scale"},
+            value=False,
+            container=False,
+            elem_id="log-scale",
+            elem_classes="plain",
         )
         page.parts["run-loss"] = gr.Plot(show_label=False, visible=False, elem_id="run-loss")
         page.parts["run-details"] = gr.Plot(show_label=False, visible=False, elem_id="run-details")
@@ -65,7 +61,12 @@ def wire(page: Page) -> None:
     def started(notebook: Notebook) -> Notebook:
         try:
             config = config_of(page, notebook)
-            model, data, report, plan = notebook.model, notebook.data, notebook.report, notebook.plan
+            model, data, report, plan = (
+                notebook.model,
+                notebook.data,
+                notebook.report,
+                notebook.plan,
+            )
             if config is None or model is None or data is None or report is None or plan is None:
                 return notebook.noted("train", Note("error", Sentence("ui.train.read_first")))
             run = page.bench.start(config, documents_of(model, data, report, plan))
@@ -76,9 +77,13 @@ def wire(page: Page) -> None:
 
     page.show(
         page.parts["train-start"].click(
-            started, page.notebook, page.notebook, show_progress="hidden", concurrency_limit=4,
+            started,
+            page.notebook,
+            page.notebook,
+            show_progress="hidden",
+            concurrency_limit=4,
             api_name="train",
-        )  # fmt: skip
+        )
     )
 
     def stopped(notebook: Notebook) -> Notebook:
@@ -93,33 +98,42 @@ def wire(page: Page) -> None:
 
     page.show(
         page.parts["train-stop"].click(
-            stopped, page.notebook, page.notebook, show_progress="hidden", queue=False, api_name="stop"
+            stopped,
+            page.notebook,
+            page.notebook,
+            show_progress="hidden",
+            queue=False,
+            api_name="stop",
         )
     )
 
 
-def shown(page: Page, ident: str | None, log_scale: bool, lang: Lang, known: str) -> Shown | None:
-    """The run for the eye; None when nothing has changed since the token ``known``."""
-    picture = page.follower.picture(ident) if ident else None
+def pieces(picture: Picture | None, log_scale: bool, lang: Lang) -> dict[str, Piece]:
+    """The run for the eye: its status, its curves, its log."""
     if picture is None:
-        token = f"none|{lang}"
-        if token == known:
-            return None
         hidden = gr.update(value=None, visible=False)
-        return Shown(token, html.empty("ui.train.empty", lang), hidden, hidden, "")
-    run = picture.run
-    size = _size(run) if run.active else 0
-    token = f"{run.id}|{picture.version}|{size}|{log_scale}|{lang}"
-    if token == known:
-        return None
-    lines = folder.log_tail(run.folder).splitlines()[-LOG_LINES:]
-    events = picture.events
-    return Shown(
-        token, status(picture, lang),
-        gr.update(value=plots.loss(events, log_scale, lang, run.id), visible=bool(events)),
-        gr.update(value=plots.details(events, lang, run.id), visible=bool(events)),
-        "\n".join(lines),
-    )  # fmt: skip
+        return {
+            "status": Piece(f"none|{lang}", 1, lambda: [html.empty("ui.train.empty", lang)]),
+            "curves": Piece("none", 2, lambda: [hidden, hidden]),
+            "log": Piece("none", 1, lambda: [""]),
+        }
+    run, events = picture.run, picture.events
+    some = bool(events)
+
+    def curves() -> list[Any]:
+        return [
+            gr.update(value=plots.loss(events, log_scale, lang, run.id), visible=some),
+            gr.update(value=plots.details(events, lang, run.id), visible=some),
+        ]
+
+    def log() -> list[Any]:
+        return ["\n".join(folder.log_tail(run.folder).splitlines()[-LOG_LINES:])]
+
+    return {
+        "status": Piece(f"{run.id}|{picture.version}|{lang}", 1, lambda: [status(picture, lang)]),
+        "curves": Piece(f"{run.id}|{len(events)}|{log_scale}|{lang}", 2, curves),
+        "log": Piece(f"{run.id}|{_size(run)}", 1, log),
+    }
 
 
 def status(picture: Picture, lang: Lang) -> str:
@@ -133,15 +147,25 @@ def status(picture: Picture, lang: Lang) -> str:
     best = run.best_eval_loss
     facts = html.facts(
         [
-            (say("ui.train.step", lang), f"{run.step} / {run.max_steps or '–'}", _epoch(events, lang)),
+            (
+                say("ui.train.step", lang),
+                f"{run.step} / {run.max_steps or '–'}",
+                _epoch(events, lang),
+            ),
             (say("ui.train.elapsed", lang), html.duration(_elapsed(events), lang), ""),
-            (say("ui.train.remaining", lang), html.duration(_remaining(run, events), lang),
-             say("ui.train.about", lang) if run.active else ""),
+            (
+                say("ui.train.remaining", lang),
+                html.duration(_remaining(run, events), lang),
+                say("ui.train.about", lang) if run.active else "",
+            ),
             (say("ui.train.loss", lang), _loss(last_train.loss if last_train else None), ""),
-            (say("ui.train.eval_loss", lang), _loss(last_eval.eval_loss if last_eval else None),
-             say("ui.train.best", lang, value=_loss(best)) if best is not None else ""),
+            (
+                say("ui.train.eval_loss", lang),
+                _loss(last_eval.eval_loss if last_eval else None),
+                say("ui.train.best", lang, value=_loss(best)) if best is not None else "",
+            ),
         ]
-    )  # fmt: skip
+    )
     error = html.note(Note("error", run.error), lang) if run.error else ""
     return f'{pill} <span class="who">{html.esc(run.id)}</span>{bar}{facts}{error}'
 

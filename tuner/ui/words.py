@@ -46,10 +46,12 @@ class Words:
 
     @property
     def widgets(self) -> list[Any]:
+        """Every widget whose words are ours."""
         return [widget for widget, _ in self._widgets]
 
     @property
     def views(self) -> list[Any]:
+        """Every widget that is rendered from the notebook."""
         return [widget for widget, _ in self._views]
 
     def relabel(self, lang: Lang) -> list[Any]:
@@ -62,6 +64,4 @@ class Words:
 
 
 def _properties(said: Mapping[str, Said], lang: Lang) -> dict[str, Any]:
-    return {
-        name: how(lang) if callable(how) else say(how, lang) for name, how in said.items()
-    }
+    return {name: how(lang) if callable(how) else say(how, lang) for name, how in said.items()}

@@ -42,9 +42,12 @@ def followed(work: Callable[[Tell], T]) -> Iterator[Told | Done[T]]:
     """
     said: queue.Queue[Told | Done[T] | BaseException] = queue.Queue()
 
+    def tell(sentence: Sentence, share: float | None = None) -> None:
+        said.put(Told(sentence, share))
+
     def run() -> None:
         try:
-            said.put(Done(work(lambda sentence, share=None: said.put(Told(sentence, share)))))
+            said.put(Done(work(tell)))
         except BaseException as error:
             said.put(error)
 

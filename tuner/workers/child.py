@@ -91,10 +91,14 @@ def _serve(request: dict[str, Any], call: Call) -> dict[str, Any]:
         result = getattr(import_module(module), name)(call, **request["args"])
         return {"id": call.ident, "result": result}
     except Cancelled:
-        return {"id": call.ident, "error": {"key": "worker.cancelled", "params": {}}}
+        return {
+            "id": call.ident,
+            "error": {"kind": "TunerError", "key": "worker.cancelled", "params": {}},
+        }
     except TunerError as error:
-        params = {name: str(value) for name, value in error.params.items()}
-        return {"id": call.ident, "error": {"key": error.key, "params": params}}
+        params = {k: v if isinstance(v, int | float) else str(v) for k, v in error.params.items()}
+        kind = type(error).__name__
+        return {"id": call.ident, "error": {"kind": kind, "key": error.key, "params": params}}
     except Exception:
         text = traceback.format_exc()
         print(text, file=sys.stderr, flush=True)

@@ -2,14 +2,15 @@
 
 Rows are loaded by ms-swift's own loader and preprocessors, one by one where
 some are lost, so that each lost row keeps its number and its reason. The
-length of a row is what ms-swift's template gives for it with no limit set.
-Which rows train and which validate comes from ms-swift's own split, run over
-row numbers with the same seed. It refuses to repair anything.
+length of a row is what the template that a run's own arguments build gives for
+it, with no limit set. Which rows train and which validate comes from ms-swift's
+own loader, run over row numbers with the same seed. It refuses to repair anything.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 NO_LIMIT: Final = 2**31 - 1
 PREVIEW_ROWS: Final = 3
 MOST_PROBLEMS: Final = 200
+FIRST_ROWS: Final = 10
 
 
 @dataclass
@@ -57,53 +59,52 @@ def measure(
 
     Raises:
         NotFoundError: a dataset that the hub does not have, or no way to reach it.
-        InputError: no row came through.
+        InputError: no row of a dataset came through, none has an answer to learn, or
+            there are too few for the split or count.
     """
-    from swift.model import get_processor
-    from swift.template import get_template
-
     call.progress(stage="load", done=0, total=0)
-    processor = get_processor(model, model_type=model_type)
-    encoder = get_template(processor, default_system=system, template_type=template)
-    encoder.max_length = NO_LIMIT
-    encoder.set_mode("train")
-
-    random_state = np.random.RandomState(seed)
+    encoder = _encoder(model, model_type, template, system)
     lengths: list[int] = []
-    index: list[int] = []
-    held_out: list[int] = []
+    ok: list[int | None] = []  # of each row that was loaded: its place in lengths
+    sizes: list[int] = []
     problems: list[tuple[int, str]] = []
     preview: list[Any] = []
-    read = lost = untrained = 0
+    untrained: list[int] = []  # row numbers
+    read = lost = 0
     for name in train:
-        rows, tally, syntax = _load(name)
+        rows, tally = _load(name)
+        first = len(ok)
         read += tally.read
         lost += tally.read - len(rows)
-        ok: list[int | None] = []
+        sizes.append(len(rows))
         for number, (length, trained, problem) in enumerate(_encode(call, encoder, rows)):
             if problem is None:
                 ok.append(len(lengths))
                 lengths.append(length)
-                untrained += trained == 0
+                if trained == 0:
+                    untrained.append(tally.source_rows[number])
             else:
                 ok.append(None)
                 lost += 1
                 tally.problems.append((tally.source_rows[number], problem))
         problems += tally.problems
         preview += [_messages(rows[i]) for i in range(min(PREVIEW_ROWS - len(preview), len(rows)))]
-        train_rows, eval_rows = _split(len(rows), syntax.dataset_sample, split_ratio, random_state)
-        index += [n for i in train_rows if (n := ok[i]) is not None]
-        held_out += [n for i in eval_rows if (n := ok[i]) is not None]
-    eval_lengths = [lengths[i] for i in held_out]
-    random_state = np.random.RandomState(seed)
+        _require_rows(name, tally, any(place is not None for place in ok[first:]))
+    if len(untrained) == len(lengths):
+        raise InputError("data.no_answers", data=", ".join(train), rows=len(lengths))
+    train_rows, eval_rows = _split(train, sizes, split_ratio, True, seed)
+    index = [place for row in train_rows if (place := ok[row]) is not None]
+    eval_lengths = [lengths[place] for row in eval_rows if (place := ok[row]) is not None]
+    encoded: list[tuple[int, int, str | None]] = []
+    sizes = []
     for name in validation:
-        rows, tally, syntax = _load(name)
-        _, chosen = _split(len(rows), syntax.dataset_sample, 1.0, random_state)
-        encoded = list(_encode(call, encoder, rows))
-        eval_lengths += [encoded[i][0] for i in chosen if encoded[i][2] is None]
-    if not lengths:
-        reason = problems[0][1] if problems else "0 rows"
-        raise InputError("data.no_valid_rows", data=", ".join(train), rows=read, reason=reason)
+        rows, tally = _load(name)
+        _require_rows(name, tally, len(rows) > 0)
+        sizes.append(len(rows))
+        encoded += _encode(call, encoder, rows)
+    if validation:
+        _, chosen = _split(validation, sizes, 1.0, False, seed)
+        eval_lengths += [encoded[row][0] for row in chosen if encoded[row][2] is None]
     for part, values in (("train", lengths), ("index", index), ("eval", eval_lengths)):
         np.save(f"{out}.{part}.npy", np.asarray(values, dtype=np.int32))
     return {
@@ -111,13 +112,36 @@ def measure(
         "valid": len(lengths),
         "problem_count": lost,
         "problems": sorted(problems)[:MOST_PROBLEMS],
-        "untrained": untrained,
+        "untrained": len(untrained),
+        "untrained_rows": untrained[:FIRST_ROWS],
         "eval_rows": len(eval_lengths),
         "preview": preview,
     }
 
 
-def _load(name: str) -> tuple[Any, Tally, Any]:
+def _encoder(model: str, model_type: str, template: str, system: str | None) -> Any:
+    """The template as a run's own arguments build it.
+
+    Hybrid-thinking models get a loss scale of their own there, which moves the
+    places where text is cut into tokens.
+    """
+    from swift.arguments import BaseArguments
+
+    arguments = BaseArguments(model=model, model_type=model_type, template=template, system=system)
+    encoder = arguments.get_template()
+    encoder.max_length = NO_LIMIT
+    encoder.set_mode("train")
+    return encoder
+
+
+def _require_rows(name: str, tally: Tally, some: bool) -> None:
+    """Raise ``InputError`` if no row of this dataset came through: ms-swift cannot go on either."""
+    if not some:
+        reason = min(tally.problems)[1] if tally.problems else "0 rows"
+        raise InputError("data.no_valid_rows", data=name, rows=tally.read, reason=reason)
+
+
+def _load(name: str) -> tuple[Any, Tally]:
     """One dataset of ms-swift's syntax as its loader gives it, without sampling, in file order."""
     from swift.dataset.dataset_syntax import DatasetSyntax
     from swift.dataset.loader import load_dataset
@@ -128,17 +152,17 @@ def _load(name: str) -> tuple[Any, Tally, Any]:
     try:
         with _counted(tally):
             # num_proc None stays in this process, where the count is kept; 1 would not.
-            rows, _ = load_dataset(
-                whole, shuffle=False, load_from_cache_file=False, num_proc=None
-            )
+            rows, _ = load_dataset(whole, shuffle=False, load_from_cache_file=False, num_proc=None)
     except Exception as error:
+        if tally.read and not tally.source_rows:
+            _require_rows(name, tally, False)  # ms-swift divides by the number of rows
         if (known := _load_error(name, syntax.dataset_type == "path", error)) is not None:
             raise known from error
         raise
     if len(tally.source_rows) != len(rows):
         # A preprocessor of a registered dataset may make several rows of one.
         tally.source_rows = list(range(1, len(rows) + 1))
-    return rows, tally, syntax
+    return rows, tally
 
 
 def _load_error(name: str, is_file: bool, error: Exception) -> Exception | None:
@@ -149,7 +173,9 @@ def _load_error(name: str, is_file: bool, error: Exception) -> Exception | None:
         return InputError("data.unreadable", file=name, reason=_one_line(chain))
     if re.search(r"404|not exist|[Nn]ot found|not been found", chain):
         return NotFoundError("data.unknown_id", data=name)
-    if re.search(r"[Cc]onnect|[Rr]esolve|[Tt]imed? ?out|unreachable|Max retries|proxy", chain, re.I):
+    if re.search(
+        r"[Cc]onnect|[Rr]esolve|[Tt]imed? ?out|unreachable|Max retries|proxy", chain, re.IGNORECASE
+    ):
         return NotFoundError("data.hub_unreachable", data=name)
     if "does not exist" in text:
         return NotFoundError("file.missing", file=name)
@@ -184,6 +210,8 @@ def _counted(tally: Tally) -> Iterator[None]:
             except Exception as error:  # whatever a preprocessor raises is the reason
                 tally.problems.append((first + i, _reason(error)))
                 continue
+            if not kept:  # given up without an exception: no messages at all
+                tally.problems.append((first + i, "no messages"))
             tally.source_rows += [first + i] * kept
         return result
 
@@ -224,26 +252,31 @@ def _encode(call: Call, encoder: Any, rows: Any) -> Iterator[tuple[int, int, str
 
 
 def _split(
-    rows: int, sample: int | None, ratio: float, random_state: Any
+    names: list[str], sizes: list[int], ratio: float, shuffle: bool, seed: int
 ) -> tuple[list[int], list[int]]:
-    """Which rows train and which validate, by ms-swift's own code over row numbers."""
-    from datasets import Dataset
-    from swift.dataset.loader import DatasetLoader
+    """Which rows train and which validate, numbered through all datasets.
 
-    if rows == 0:
-        return [], []
-    numbers = Dataset.from_dict({"n": list(range(rows))})
-    train, held_out = DatasetLoader.post_process(
-        numbers,
-        dataset_sample=sample,
-        split_dataset_ratio=ratio,
-        shuffle=ratio != 1.0,
-        random_state=random_state,
-    )
-    return (
-        list(train["n"]) if train is not None else [],
-        list(held_out["n"]) if held_out is not None else [],
-    )
+    It is ms-swift's own loader that says so, handed row numbers in place of
+    rows: it draws the same random numbers as it will when the run starts.
+    """
+    from datasets import Dataset
+    from swift.dataset.loader import DatasetLoader, load_dataset
+
+    starts = itertools.accumulate(sizes, initial=0)
+    numbers = [
+        Dataset.from_dict({"n": range(s, s + n)}) for s, n in zip(starts, sizes, strict=False)
+    ]
+    waiting = iter(numbers)
+    original = DatasetLoader.load
+    DatasetLoader.load = lambda *_, **__: next(waiting)
+    try:
+        parts = load_dataset(names, split_dataset_ratio=ratio, shuffle=shuffle, seed=seed)
+    except AssertionError as error:
+        raise InputError("data.too_few_rows", data=", ".join(names), rows=sum(sizes)) from error
+    finally:
+        DatasetLoader.load = original
+    train, held_out = ([] if part is None else list(part["n"]) for part in parts)
+    return train, held_out
 
 
 def _reason(error: Exception) -> str:
@@ -266,4 +299,3 @@ def _messages(row: Any) -> list[dict[str, str]]:
         {"role": str(m.get("role", "")), "content": str(m.get("content", ""))[:2000]}
         for m in row.get("messages") or []
     ]
-

@@ -2,8 +2,8 @@
 
 The parent asks ``{"id", "verb", "args"}`` or ``{"cancel": id}``. The child
 answers any number of ``{"id", "progress": {...}}`` and then exactly one of
-``{"id", "result": {...}}``, ``{"id", "error": {"key", "params"}}`` (a sentence
-for the user) or ``{"id", "crash": "traceback"}`` (for the log).
+``{"id", "result": {...}}``, ``{"id", "error": {"kind", "key", "params"}}`` (a
+sentence for the user, and the class of :mod:`tuner.errors` to raise) or ``{"id", "crash": "traceback"}`` (for the log).
 """
 
 from __future__ import annotations
