@@ -79,7 +79,10 @@ def inspect(bench: Workbench, options: argparse.Namespace) -> dict[str, Any]:
         "max_length": limit,
         "over_max_length": kept.over,
         "exact": report.exact,
-        "problems": [to_dict(problem) for problem in report.problems],
+        "problems": [
+            {"row": problem.row, "reason": problem.reason.say(bench.settings.lang)}
+            for problem in report.problems
+        ],
     }  # fmt: skip
 
 

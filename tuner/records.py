@@ -78,7 +78,7 @@ class RowProblem:
     """A row that ms-swift will not train on. ``row`` counts from 1."""
 
     row: int
-    reason: str
+    reason: Sentence
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class App:
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+        self.process.communicate(timeout=30)
 
 
 def start(home: Path, lang: str = "en") -> App:

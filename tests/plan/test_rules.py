@@ -12,7 +12,16 @@ from tests.helpers import lengths_of, stats_of
 from tuner.errors import InputError
 from tuner.knobs import FORM, KNOBS
 from tuner.plan import recommend, rules
-from tuner.records import Advice, DatasetRef, DatasetReport, Gpu, Machine, ModelInfo, RowProblem
+from tuner.records import (
+    Advice,
+    DatasetRef,
+    DatasetReport,
+    Gpu,
+    Machine,
+    ModelInfo,
+    RowProblem,
+    Sentence,
+)
 from tuner.texts import LANGS
 
 CPU = Machine(cpu_count=2, memory_total=16 << 30, memory_available=8 << 30, disk_free=100 << 30)
@@ -26,7 +35,7 @@ def report_of(valid: int, read: int | None = None) -> DatasetReport:
     return DatasetReport(
         format="messages (jsonl)", read=read or valid, valid=valid, lengths=stats_of(), lengths_file="",
         train_file="", eval_rows=40, eval_lengths_file="", exact=True,
-        problems=(RowProblem(1, "x"),), problem_count=1,
+        problems=(RowProblem(1, Sentence("reason.no_messages")),), problem_count=1,
     )  # fmt: skip
 
 

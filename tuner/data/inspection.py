@@ -16,7 +16,14 @@ import numpy as np
 
 from tuner.data.lengths import stats
 from tuner.errors import StorageError
-from tuner.records import DatasetRef, DatasetReport, ModelInfo, RowProblem
+from tuner.records import (
+    DatasetRef,
+    DatasetReport,
+    ModelInfo,
+    RowProblem,
+    Sentence,
+    from_dict,
+)
 from tuner.settings import Settings
 from tuner.workers.pool import Pool
 
@@ -68,7 +75,9 @@ def inspect(
         eval_rows=found["eval_rows"],
         eval_lengths_file=f"{out}.eval.npy",
         exact=True,
-        problems=tuple(RowProblem(row, reason) for row, reason in found["problems"]),
+        problems=tuple(
+            RowProblem(row, from_dict(Sentence, reason)) for row, reason in found["problems"]
+        ),
         problem_count=found["problem_count"],
         untrained=found["untrained"],
         untrained_rows=tuple(found["untrained_rows"]),

@@ -24,10 +24,12 @@ from swift.template import get_template
 folder = Path({info.path!r})
 processor = get_processor(str(folder), model_type={info.model_type!r})
 template = get_template(processor, template_type={info.template!r})
+tied = {{"lm_head.weight"}} if template.config.tie_word_embeddings else set()
 parameters = 0
 for file in folder.glob("*.safetensors"):
     with safe_open(file, "pt") as weights:
-        parameters += sum(math.prod(weights.get_slice(k).get_shape()) for k in weights.keys())
+        for name in set(weights.keys()) - tied:
+            parameters += math.prod(weights.get_slice(name).get_shape())
 print("parameters:", parameters)
 print("context length:", template.model_info.max_model_len)
 print("template:", template.template_meta.template_type)

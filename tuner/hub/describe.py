@@ -78,7 +78,7 @@ def read(ref: str, folder: Path) -> ModelInfo:
     )
     inner = config.get("text_config")  # where a multimodal model keeps its language model
     text: dict[str, Any] = inner if isinstance(inner, dict) else config
-    parameters = _parameters(folder)
+    parameters = _parameters(folder, bool(config.get("tie_word_embeddings")))
     return ModelInfo(
         ref=ref,
         path=str(folder),
@@ -104,11 +104,12 @@ def _json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _parameters(folder: Path) -> int | None:
+def _parameters(folder: Path, tied: bool) -> int | None:
     """Parameters, counted from the headers of all safetensors files; None without any.
 
     A header is the length (8 bytes, little endian) and a JSON object that gives
-    each tensor's shape: https://huggingface.co/docs/safetensors.
+    each tensor's shape: https://huggingface.co/docs/safetensors. Some repositories
+    store ``lm_head.weight`` though it is the embedding (``tied``); it counts once.
     """
     total = 0
     for path in folder.glob("*.safetensors"):
@@ -119,7 +120,7 @@ def _parameters(folder: Path) -> int | None:
         except (OSError, ValueError, struct.error):
             return None
         for name, tensor in header.items():
-            if name != "__metadata__":
+            if name != "__metadata__" and not (tied and name == "lm_head.weight"):
                 count = 1
                 for extent in tensor["shape"]:
                     count *= extent

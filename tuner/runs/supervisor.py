@@ -84,7 +84,7 @@ class Supervisor:
         kill_now = (self.folder / "kill.request").exists()
         if not self._stopping and (kill_now or (self.folder / "stop.request").exists()):
             self._stopping = True
-            self._last_progress = time.monotonic()
+            self._progressed()  # from here on growth counts as progress
             self.write(state="stopping")
             trainer.send_signal(signal.SIGTERM)
         if self._stopping:

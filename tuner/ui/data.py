@@ -218,7 +218,7 @@ def _card(notebook: Notebook, lang: Lang) -> str:
     )
     problems = ""
     if report.problems:
-        rows = [(problem.row, problem.reason) for problem in report.problems[:8]]
+        rows = [(problem.row, problem.reason.say(lang)) for problem in report.problems[:8]]
         columns = (say("ui.data.row", lang), say("ui.data.reason", lang))
         problems = html.table(columns, rows, frozenset({0}))
     warning = ""

@@ -35,7 +35,8 @@ def answer(
 
     engine = _engine(call, model, model_type, template)
     if system is not None and messages[0]["role"] != "system":
-        messages = [{"role": "system", "content": system}, *messages]
+        # As ms-swift's arguments do: a typed backslash-n is a line break.
+        messages = [{"role": "system", "content": system.replace("\\n", "\n")}, *messages]
     config = RequestConfig(
         max_tokens=max_new_tokens, temperature=temperature, seed=seed, stream=True
     )

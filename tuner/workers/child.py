@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from tuner.errors import TunerError
+from tuner.records import Sentence, to_dict
 from tuner.workers.wire import read_line, write_line
 
 #: verb -> module and function; the module is imported at the verb's first use
@@ -96,13 +97,20 @@ def _serve(request: dict[str, Any], call: Call) -> dict[str, Any]:
             "error": {"kind": "TunerError", "key": "worker.cancelled", "params": {}},
         }
     except TunerError as error:
-        params = {k: v if isinstance(v, int | float) else str(v) for k, v in error.params.items()}
+        params = {name: _portable(value) for name, value in error.params.items()}
         kind = type(error).__name__
         return {"id": call.ident, "error": {"kind": kind, "key": error.key, "params": params}}
     except Exception:
         text = traceback.format_exc()
         print(text, file=sys.stderr, flush=True)
         return {"id": call.ident, "crash": text}
+
+
+def _portable(value: Any) -> Any:
+    """A parameter of a sentence as JSON: numbers and sentences stay what they are."""
+    if isinstance(value, Sentence):
+        return to_dict(value)
+    return value if isinstance(value, int | float) else str(value)
 
 
 if __name__ == "__main__":

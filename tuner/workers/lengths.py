@@ -14,11 +14,13 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from tuner.errors import InputError, NotFoundError
+from tuner.records import Sentence, to_dict
 
 if TYPE_CHECKING:
     from tuner.workers.child import Call
@@ -28,6 +30,7 @@ NO_LIMIT: Final = 2**31 - 1
 PREVIEW_ROWS: Final = 3
 MOST_PROBLEMS: Final = 200
 FIRST_ROWS: Final = 10
+HUB_SECONDS: Final = 10
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Tally:
     """What one dataset lost while ms-swift read it. Row numbers count from 1 in the source."""
 
     read: int = 0
-    problems: list[tuple[int, str]] = field(default_factory=list)
+    problems: list[tuple[int, Sentence]] = field(default_factory=list)
     source_rows: list[int] = field(default_factory=list)  #: of each row that came through
 
 
@@ -67,7 +70,7 @@ def measure(
     lengths: list[int] = []
     ok: list[int | None] = []  # of each row that was loaded: its place in lengths
     sizes: list[int] = []
-    problems: list[tuple[int, str]] = []
+    problems: list[tuple[int, Sentence]] = []
     preview: list[Any] = []
     untrained: list[int] = []  # row numbers
     read = lost = 0
@@ -95,7 +98,7 @@ def measure(
     train_rows, eval_rows = _split(train, sizes, split_ratio, True, seed)
     index = [place for row in train_rows if (place := ok[row]) is not None]
     eval_lengths = [lengths[place] for row in eval_rows if (place := ok[row]) is not None]
-    encoded: list[tuple[int, int, str | None]] = []
+    encoded: list[tuple[int, int, Sentence | None]] = []
     sizes = []
     for name in validation:
         rows, tally = _load(name)
@@ -111,7 +114,10 @@ def measure(
         "read": read,
         "valid": len(lengths),
         "problem_count": lost,
-        "problems": sorted(problems)[:MOST_PROBLEMS],
+        "problems": [
+            (row, to_dict(reason))
+            for row, reason in sorted(problems, key=lambda p: p[0])[:MOST_PROBLEMS]
+        ],
         "untrained": len(untrained),
         "untrained_rows": untrained[:FIRST_ROWS],
         "eval_rows": len(eval_lengths),
@@ -137,7 +143,8 @@ def _encoder(model: str, model_type: str, template: str, system: str | None) -> 
 def _require_rows(name: str, tally: Tally, some: bool) -> None:
     """Raise ``InputError`` if no row of this dataset came through: ms-swift cannot go on either."""
     if not some:
-        reason = min(tally.problems)[1] if tally.problems else "0 rows"
+        first = min(tally.problems, key=lambda problem: problem[0], default=None)
+        reason = first[1] if first else Sentence("reason.empty")
         raise InputError("data.no_valid_rows", data=name, rows=tally.read, reason=reason)
 
 
@@ -149,6 +156,8 @@ def _load(name: str) -> tuple[Any, Tally]:
     syntax = DatasetSyntax.parse(name)
     whole = name if syntax.dataset_sample is None else name.rpartition("#")[0]
     tally = Tally()
+    if syntax.dataset_type == "repo" and not syntax.use_hf and not Path(syntax.dataset).is_dir():
+        _ask_hub(syntax.dataset)
     try:
         with _counted(tally):
             # num_proc None stays in this process, where the count is kept; 1 would not.
@@ -163,6 +172,27 @@ def _load(name: str) -> tuple[Any, Tally]:
         # A preprocessor of a registered dataset may make several rows of one.
         tally.source_rows = list(range(1, len(rows) + 1))
     return rows, tally
+
+
+def _ask_hub(ident: str) -> None:
+    """Ask ModelScope once whether it has this dataset.
+
+    ms-swift and ModelScope's client retry one inside the other, which takes 45
+    seconds to say that there is no network.
+
+    Raises:
+        NotFoundError: it has not, or it cannot be reached.
+    """
+    import requests
+    from modelscope_hub.config import HubConfig
+
+    url = f"{HubConfig().endpoint}/openapi/v1/datasets/{ident}"
+    try:
+        answer = requests.get(url, timeout=HUB_SECONDS)
+    except requests.RequestException as error:
+        raise NotFoundError("data.hub_unreachable", data=ident) from error
+    if answer.status_code == requests.codes.not_found:
+        raise NotFoundError("data.unknown_id", data=ident)
 
 
 def _load_error(name: str, is_file: bool, error: Exception) -> Exception | None:
@@ -211,7 +241,7 @@ def _counted(tally: Tally) -> Iterator[None]:
                 tally.problems.append((first + i, _reason(error)))
                 continue
             if not kept:  # given up without an exception: no messages at all
-                tally.problems.append((first + i, "no messages"))
+                tally.problems.append((first + i, Sentence("reason.no_messages")))
             tally.source_rows += [first + i] * kept
         return result
 
@@ -235,7 +265,7 @@ def _height(batch: dict[str, Any]) -> int:
     return len(next(iter(batch.values()))) if batch else 0
 
 
-def _encode(call: Call, encoder: Any, rows: Any) -> Iterator[tuple[int, int, str | None]]:
+def _encode(call: Call, encoder: Any, rows: Any) -> Iterator[tuple[int, int, Sentence | None]]:
     """Length, number of tokens that count in the loss, and why the row is lost (None: it is not)."""
     total = len(rows)
     for number in range(total):
@@ -279,14 +309,18 @@ def _split(
     return train, held_out
 
 
-def _reason(error: Exception) -> str:
-    """Why a row is lost, in words, from what ms-swift raised."""
+def _reason(error: Exception) -> Sentence:
+    """Why a row is lost, in words where ms-swift's exception is a known one."""
     text = _one_line(str(error))
     if isinstance(error, KeyError):
-        return f"missing field {text}"
+        return Sentence("reason.missing_field", {"field": text.strip("'")})
     if isinstance(error, AssertionError) and "content': None" in text:
-        return "a message without content (the answer is missing)"
-    return text or type(error).__name__
+        return Sentence("reason.no_content")
+    if isinstance(error, AssertionError) and (
+        role := re.match(r"message: .*'role': '([^']*)'", text)
+    ):
+        return Sentence("reason.bad_role", {"role": role[1]})
+    return Sentence("reason.other", {"text": text or type(error).__name__})
 
 
 def _one_line(text: str) -> str:

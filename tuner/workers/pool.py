@@ -23,6 +23,7 @@ import psutil
 
 from tuner import errors
 from tuner.errors import BusyError, TunerError, WorkerError
+from tuner.records import Sentence, from_dict
 from tuner.workers.wire import read_line, write_line
 
 Role = Literal["data", "chat"]
@@ -147,7 +148,11 @@ class Worker:
             return result
         if "error" in message:
             error = message["error"]
-            raise getattr(errors, error["kind"])(error["key"], **error["params"])
+            params = {
+                name: from_dict(Sentence, value) if isinstance(value, dict) else value
+                for name, value in error["params"].items()
+            }
+            raise getattr(errors, error["kind"])(error["key"], **params)
         last = message["crash"].strip().splitlines()[-1]
         raise WorkerError("worker.crashed", reason=last[:300], log=str(self._log))
 
