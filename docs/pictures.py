@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -17,9 +17,11 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.e2e.conftest import chromium, start
 from tuner.settings import Settings
+from tuner.texts import Lang, say
 
 OUT = Path(__file__).parent / "pictures"
 WIDTH = 1200
+LABELS: Final[dict[Lang, str]] = {"en": "English", "zh": "中文"}
 
 
 def main() -> None:
@@ -30,11 +32,13 @@ def main() -> None:
             browser = chromium(playwright)
             page = browser.new_page(viewport={"width": WIDTH, "height": 1000})
             page.goto(app.url)
-            for lang, label in (("en", "English"), ("zh", "中文")):
+            for lang, label in LABELS.items():
                 page.click(f"#lang label:has-text('{label}')")
                 expect(page.locator("#demo-answers tbody tr")).to_have_count(3)
                 expect(page.locator("#run-details .js-plotly-plot")).to_be_visible()
-                page.wait_for_load_state("networkidle")
+                expect(page.locator("#run-loss")).to_contain_text(say("ui.plot.eval", lang))
+                expect(page.locator("#lengths-plot")).to_contain_text(say("ui.plot.rows", lang))
+                page.wait_for_timeout(1000)  # the plots fade in
                 take(page, "#strip", "#cell-lengths", OUT / f"page_{lang}.png")
                 take(page, "#cell-train", "#demo-answers", OUT / f"run_{lang}.png")
             browser.close()

@@ -71,6 +71,10 @@ class DatasetRef:
     train: tuple[str, ...]
     validation: tuple[str, ...] = ()
     split_ratio: float = 0.0
+    #: what the user chose, before embedded sets became files
+    chosen: tuple[str, ...] = ()
+    chosen_validation: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)  #: what placeholders were filled with
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,11 @@ def resolve(
     shape = ""
     resolved: list[str] = []
     own_validation: list[str] = []
+    filled: dict[str, str] = {}
     for name in chosen:
         if name.startswith(presets.EMBEDDED_PREFIX):
-            rows, checks = _embedded(settings, name, values or {})
+            dataset, rows, checks = _embedded(settings, name, values or {})
+            filled |= {key: (values or {})[key] for key in dataset.placeholders}
             resolved.append(rows)
             own_validation.append(checks)
             shape = shape or "messages (jsonl)"
@@ -56,15 +58,21 @@ def resolve(
             resolved.append(_absolute(name))
     for name in held_out:
         _known(name)
+    chosen_validation = tuple(held_out)
     held_out = [_absolute(name) for name in held_out]
     if not held_out and not split_ratio:
         held_out = own_validation
     if held_out and split_ratio:
         raise InputError("data.two_validations")
-    return DatasetRef(tuple(resolved), tuple(held_out), split_ratio), shape
+    ref = DatasetRef(
+        tuple(resolved), tuple(held_out), split_ratio, tuple(chosen), chosen_validation, filled
+    )
+    return ref, shape
 
 
-def _embedded(settings: Settings, name: str, values: Mapping[str, str]) -> tuple[str, str]:
+def _embedded(
+    settings: Settings, name: str, values: Mapping[str, str]
+) -> tuple[presets.EmbeddedDataset, str, str]:
     dataset = presets.embedded().get(name.removeprefix(presets.EMBEDDED_PREFIX))
     if dataset is None:
         known = ", ".join(d.ref for d in presets.embedded().values())
@@ -75,7 +83,7 @@ def _embedded(settings: Settings, name: str, values: Mapping[str, str]) -> tuple
         raise StorageError(
             "disk.cannot_write", folder=str(settings.datasets), reason=error.strerror or str(error)
         ) from error
-    return str(rows), str(checks)
+    return dataset, str(rows), str(checks)
 
 
 def _known(name: str) -> str:

@@ -128,6 +128,11 @@ def lengths(found: Lengths, max_length: int, strategy: str, lang: Lang) -> go.Fi
             x=max_length + 0.5, line_color=EVAL, line_width=2, line_dash="dash",
             annotation_text=f"max_length {max_length:,}", annotation_font_color=EVAL,
         )  # fmt: skip
+    else:
+        figure.add_annotation(
+            x=1, y=1, xref="paper", yref="paper", xanchor="right", yanchor="bottom",
+            text=f"max_length {max_length:,} →", showarrow=False, font={"color": EVAL},
+        )  # fmt: skip
     figure.update_layout(barmode="overlay", bargap=0)
     figure.update_xaxes(title_text=say("ui.plot.tokens", lang))
     figure.update_yaxes(title_text=say("ui.plot.rows", lang))

@@ -115,7 +115,10 @@ def build(bench: Workbench) -> tuple[Any, Follower]:
 
         # All widgets are there: from here on they are wired.
         form = [*plan.knobs(page), page.parts["slider"]]
-        chosen = [*form, *(page.parts[n] for n in ("model", "train", "validation", "ratio"))]
+        chosen = [
+            *form,
+            *(page.parts[n] for n in ("model", "train", "validation", "ratio", "name", "author")),
+        ]
         for cell in (model, lengths, plan, train, ask):
             cell.wire(page)
         page.show(data.wire(page)).then(
@@ -217,14 +220,16 @@ def build(bench: Workbench) -> tuple[Any, Follower]:
 
 def _choices(notebook: Notebook) -> list[Any]:
     """What was chosen in the cells, from the notebook; nothing is touched that it does not know."""
-    choices: list[Any] = [gr.skip()] * 4
+    choices: list[Any] = [gr.skip()] * 6
     if notebook.model and notebook.data:
         data = notebook.data
         choices = [
             notebook.model.ref,
-            list(data.train),
-            ", ".join(data.validation),
+            list(data.chosen or data.train),
+            ", ".join(data.chosen_validation),
             data.split_ratio,
+            data.values.get("NAME", gr.skip()),
+            data.values.get("AUTHOR", gr.skip()),
         ]
     return [*plan.fill(notebook), *choices]
 
