@@ -68,7 +68,7 @@ def _serve(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     auth = ("tuner", settings.password) if settings.needs_login and settings.password else None
     try:
-        blocks.queue(default_concurrency_limit=8).launch(
+        blocks.launch(
             server_name=settings.host, server_port=settings.port, theme=theme.theme(), css=theme.CSS,
             auth=auth, quiet=True, share=False, ssr_mode=False, show_error=False,
             footer_links=[], prevent_thread_lock=True, i18n=None,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from tuner.settings import Settings
@@ -19,16 +20,21 @@ from tuner.workbench import Workbench
 
 
 @pytest.fixture
-def words(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Words]:
-    # Gradio makes an event loop for each lock of its queue and never closes it.
+def quiet_loops(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Gradio makes an event loop for each lock of its queue and never closes it."""
     loop = asyncio.new_event_loop()
     monkeypatch.setattr(asyncio, "new_event_loop", lambda: loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+@pytest.fixture
+def words(bench: Workbench, quiet_loops: None, monkeypatch: pytest.MonkeyPatch) -> Words:
     made = Words("en")
     monkeypatch.setattr(shell, "Words", lambda lang: made)
     shell.build(bench)
-    yield made
-    asyncio.set_event_loop(None)
-    loop.close()
+    return made
 
 
 def test_every_word_on_the_page_changes_its_language(words: Words) -> None:
@@ -67,3 +73,11 @@ def test_a_first_visitor_is_greeted_in_the_browsers_language(home: Settings) -> 
 
 def test_the_sentences_of_the_page_are_there() -> None:
     assert len([key for key in catalogue() if key.startswith("ui.")]) > 80
+
+
+def test_gradios_queue_can_still_be_calmed(bench: Workbench, quiet_loops: None) -> None:
+    with gr.Blocks() as blank:
+        gr.HTML()
+    assert blank.queue()._queue.sleep_when_free < shell.QUEUE_SECONDS
+    blocks, _ = shell.build(bench)
+    assert blocks._queue.sleep_when_free == shell.QUEUE_SECONDS

@@ -61,12 +61,13 @@ def data(ref: DatasetRef, seed: int = 42) -> str:
 def lengths(info: ModelInfo, ref: DatasetRef, max_length: int, system: str | None) -> str:
     """Cell 3: exact token lengths, one row at a time, by ms-swift's own template."""
     return f"""import numpy as np
+from swift.arguments import BaseArguments
 from swift.dataset import load_dataset
-from swift.model import get_processor
-from swift.template import get_template
 
-processor = get_processor({info.path!r}, model_type={info.model_type!r})
-template = get_template(processor, template_type={info.template!r}, default_system={system!r})
+template = BaseArguments(
+    model={info.path!r}, model_type={info.model_type!r},
+    template={info.template!r}, system={system!r},
+).get_template()
 template.set_mode("train")
 template.max_length = 2**31 - 1  # measure first, decide afterwards
 rows, _ = load_dataset({list(ref.train)!r}, shuffle=False)

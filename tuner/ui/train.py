@@ -114,24 +114,28 @@ def pieces(picture: Picture | None, log_scale: bool, lang: Lang) -> dict[str, Pi
         hidden = gr.update(value=None, visible=False)
         return {
             "status": Piece(f"none|{lang}", 1, lambda: [html.empty("ui.train.empty", lang)]),
-            "curves": Piece("none", 2, lambda: [hidden, hidden]),
+            "loss": Piece("none", 1, lambda: [hidden]),
+            "details": Piece("none", 1, lambda: [hidden]),
             "log": Piece("none", 1, lambda: [""]),
         }
     run, events = picture.run, picture.events
     some = bool(events)
+    # The small curves are redrawn less often: drawing costs the training a share of the processor.
+    count = len(events) if not run.active or len(events) < 4 else len(events) // 4
 
-    def curves() -> list[Any]:
-        return [
-            gr.update(value=plots.loss(events, log_scale, lang, run.id), visible=some),
-            gr.update(value=plots.details(events, lang, run.id), visible=some),
-        ]
+    def loss() -> list[Any]:
+        return [gr.update(value=plots.loss(events, log_scale, lang, run.id), visible=some)]
+
+    def details() -> list[Any]:
+        return [gr.update(value=plots.details(events, lang, run.id), visible=some)]
 
     def log() -> list[Any]:
         return ["\n".join(folder.log_tail(run.folder).splitlines()[-LOG_LINES:])]
 
     return {
         "status": Piece(f"{run.id}|{picture.version}|{lang}", 1, lambda: [status(picture, lang)]),
-        "curves": Piece(f"{run.id}|{len(events)}|{log_scale}|{lang}", 2, curves),
+        "loss": Piece(f"{run.id}|{len(events)}|{log_scale}|{lang}", 1, loss),
+        "details": Piece(f"{run.id}|{count}|{lang}", 1, details),
         "log": Piece(f"{run.id}|{_size(run)}", 1, log),
     }
 
