@@ -56,7 +56,7 @@ def _plain(config: TuningConfig, out: Path) -> float:
     out.mkdir()
     path = out / "config.yaml"
     path.write_text(
-        config.replace(output_dir=str(out), add_version=False).to_yaml(), encoding="utf-8"
+        config.replace(output_dir=str(out / "run"), add_version=False).to_yaml(), encoding="utf-8"
     )
     swift = Path(sys.executable).with_name("swift")
     start = time.monotonic()

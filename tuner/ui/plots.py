@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
+# Before plotly: older gradio imports pandas late, in another thread, and plotly would see half of it.
+import pandas  # noqa: F401, ICN001
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import gradio as gr
 
-from tuner import presets
 from tuner.errors import BusyError, NotFoundError, TunerError
 from tuner.knobs import FORM
 from tuner.records import Run, Sentence
@@ -20,12 +19,17 @@ from tuner.ui import ask, data, html, lengths, model, plan, train
 from tuner.ui.live import Piece, changed
 from tuner.ui.notebook import Note, Notebook
 from tuner.ui.page import Page
+from tuner.ui.quiet import quiet
 from tuner.ui.words import Words
 from tuner.ui.work import Tell
 from tuner.workbench import Workbench, restore
 
 TICK_SECONDS: Final = 2.0
 QUEUE_SECONDS: Final = 0.05
+#: For events that are the page's own affair: no spinner, no queue, no place in the API.
+SILENT: Final[dict[str, Any]] = {
+    "show_progress": "hidden", "queue": False, "api_visibility": "private",
+}  # fmt: skip
 #: Handlers of one kind that may run at once, for several visitors.
 CONCURRENT: Final = 8
 #: The rail lists this many runs; older ones are found from the terminal.
@@ -71,156 +75,138 @@ class DemoAnswers:
 
 def build(bench: Workbench) -> tuple[Any, Follower]:
     """The Blocks and the follower that feeds it. Nothing is launched."""
+    quiet()
     lang = bench.settings.lang
     answers = DemoAnswers(bench)
     follower = Follower(bench.settings.runs, answers.on_end)
-    words = Words(lang)
     with gr.Blocks(title=say("app.title", lang), analytics_enabled=False) as blocks:
-        with words.make(gr.Sidebar, {"label": "ui.rail.title"}, open=False, width=300):
-            words.make(
-                gr.HTML, {"value": lambda lang: f"<h3>{html.esc(say('ui.rail.title', lang))}</h3>"}
-            )
-            rail = gr.Radio(choices=[], show_label=False, container=False, elem_id="rail")
-            rail_empty = gr.HTML(html.empty("ui.rail.empty", lang))
-        with gr.Row(elem_id="strip"):
-            words.view(gr.HTML, lambda _, lang: _strip(bench, lang))
-            switch = gr.Radio(
-                [("中文", "zh"), ("English", "en")],
-                value=lang,
-                show_label=False,
-                container=False,
-                elem_id="lang",
-                min_width=150,
-                scale=0,
-            )
-        page = Page(bench, follower, words, switch, gr.State(Notebook()))
-        with gr.Column(elem_id="hero"):
-            words.make(gr.HTML, {"value": _hero})
-            with gr.Row():
-                try_now = words.make(
-                    gr.Button,
-                    {"value": "ui.demo.try"},
-                    variant="primary",
-                    size="lg",
-                    scale=0,
-                    min_width=220,
-                    elem_id="try",
-                )
-            page.note("demo")
+        page = _frame(bench, follower, Words(lang))
         model.build(page)
         data.build(page, with_files=_gradio_version() >= FILES_SINCE)
-        lengths.build(page)
-        plan.build(page)
-        train.build(page)
-        ask.build(page)
-        seen = gr.State("")
-        timer = gr.Timer(TICK_SECONDS)
-
+        for cell in (lengths, plan, train, ask):
+            cell.build(page)
         # All widgets are there: from here on they are wired.
-        form = [*plan.knobs(page), page.parts["slider"]]
-        chosen = [
-            *form,
-            *(page.parts[n] for n in ("model", "train", "validation", "ratio", "name", "author")),
-        ]
         for cell in (model, lengths, plan, train, ask):
             cell.wire(page)
-        page.show(data.wire(page)).then(
-            plan.fill,
-            page.notebook,
-            form,
-            show_progress="hidden",
-            queue=False,
-            api_visibility="private",
-        )
-        _wire_demo(page, try_now, form)
+        page.show(data.wire(page)).then(plan.fill, page.notebook, _form(page), **SILENT)
+        _wire_demo(page)
         _wire_language(page)
-        live = [
-            seen,
-            page.parts["run-status"],
-            page.parts["run-loss"],
-            page.parts["run-details"],
-            page.parts["run-log"],
-            page.parts["demo-answers"],
-            page.parts["checkpoint"],
-            rail,
-            rail_empty,
-        ]
-
-        def tick(notebook: Notebook, lang: Lang, log_scale: bool, seen: str) -> list[Any]:
-            return look(page, answers, notebook.run, lang, log_scale, seen)
-
-        gr.on(
-            [timer.tick, page.parts["log-scale"].change, page.lang.change, page.notebook.change],
-            tick,
-            [page.notebook, page.lang, page.parts["log-scale"], seen],
-            live,
-            show_progress="hidden",
-            queue=False,
-            trigger_mode="always_last",
-            api_visibility="private",
-        )
-
-        def picked(notebook: Notebook, ident: str) -> Notebook:
-            return reopened(page, ident) if ident and ident != notebook.run else notebook
-
-        page.show(
-            rail.input(
-                picked,
-                [page.notebook, rail],
-                page.notebook,
-                show_progress="hidden",
-                queue=False,
-                api_name="open_run",
-            )
-        ).then(
-            _choices,
-            page.notebook,
-            chosen,
-            show_progress="hidden",
-            queue=False,
-            api_visibility="private",
-        )
-
-        kept_lang = gr.BrowserState(None, storage_key="tuner-lang", secret="tuner")  # noqa: S106 - no secret: a language
-        switch.input(
-            lambda lang: lang,
-            switch,
-            kept_lang,
-            show_progress="hidden",
-            queue=False,
-            api_visibility="private",
-        )
-
-        def opened(kept: str | None, request: gr.Request) -> tuple[Notebook, Lang]:
-            follower.refresh()
-            runs = follower.runs()
-            for run in runs:
-                if folder.document(run.folder, "answers") is None:
-                    answers.on_end(run)
-            shown = next((run for run in runs if run.active), runs[0] if runs else None)
-            notebook = reopened(page, shown.id) if shown else Notebook()
-            return notebook, _first_language(bench, kept, request)
-
-        page.show(
-            blocks.load(
-                opened,
-                kept_lang,
-                [page.notebook, switch],
-                show_progress="hidden",
-                queue=False,
-                api_visibility="private",
-            )
-        ).then(
-            _choices,
-            page.notebook,
-            chosen,
-            show_progress="hidden",
-            queue=False,
-            api_visibility="private",
-        )
+        _wire_live(page, answers)
+        _wire_opening(page, blocks, answers)
     blocks.queue(default_concurrency_limit=CONCURRENT)
     _calm(blocks)
     return blocks, follower
+
+
+def _frame(bench: Workbench, follower: Follower, words: Words) -> Page:
+    """Everything around the cells: the rail of runs, the strip on top, the hero."""
+    with words.make(gr.Sidebar, {"label": "ui.rail.title"}, open=False, width=300):
+        words.make(
+            gr.HTML, {"value": lambda lang: f"<h3>{html.esc(say('ui.rail.title', lang))}</h3>"}
+        )
+        rail = gr.Radio(choices=[], show_label=False, container=False, elem_id="rail")
+        rail_empty = gr.HTML(html.empty("ui.rail.empty", words.lang))
+    with gr.Row(elem_id="strip"):
+        words.view(gr.HTML, lambda _, lang: _strip(bench, lang))
+        switch = gr.Radio(
+            [("中文", "zh"), ("English", "en")],
+            value=words.lang,
+            show_label=False,
+            container=False,
+            elem_id="lang",
+            min_width=150,
+            scale=0,
+        )
+    page = Page(bench, follower, words, switch, gr.State(Notebook()))
+    with gr.Column(elem_id="hero"):
+        words.make(gr.HTML, {"value": _hero})
+        with gr.Row():
+            button = words.make(
+                gr.Button,
+                {"value": "ui.demo.try"},
+                variant="primary",
+                size="lg",
+                scale=0,
+                min_width=220,
+                elem_id="try",
+            )
+        page.note("demo")
+    page.parts |= {"rail": rail, "rail-empty": rail_empty, "try": button}
+    return page
+
+
+def _form(page: Page) -> list[Any]:
+    """The plan's boxes and the slider, as :func:`tuner.ui.plan.fill` fills them."""
+    return [*plan.knobs(page), page.parts["slider"]]
+
+
+def _chosen(page: Page) -> list[Any]:
+    """All boxes that :func:`_choices` fills."""
+    names = ("model", "train", "validation", "ratio", "name", "author")
+    return [*_form(page), *(page.parts[name] for name in names)]
+
+
+def _wire_live(page: Page, answers: DemoAnswers) -> None:
+    """The one timer: what the follower saw comes to the page."""
+    seen = gr.State("")
+    timer = gr.Timer(TICK_SECONDS)
+    names = (
+        "run-status",
+        "run-loss",
+        "run-details",
+        "run-log",
+        "demo-answers",
+        "checkpoint",
+        "rail",
+    )
+    live = [seen, *(page.parts[name] for name in names), page.parts["rail-empty"]]
+    log_scale = page.parts["log-scale"]
+
+    def tick(notebook: Notebook, lang: Lang, log_scale: bool, seen: str) -> list[Any]:
+        return look(page, answers, notebook.run, lang, log_scale, seen)
+
+    gr.on(
+        [timer.tick, log_scale.change, page.lang.change, page.notebook.change],
+        tick,
+        [page.notebook, page.lang, log_scale, seen],
+        live,
+        trigger_mode="always_last",
+        **SILENT,
+    )
+
+
+def _wire_opening(page: Page, blocks: Any, answers: DemoAnswers) -> None:
+    """What a visitor finds: the run that goes (else the newest), in the language chosen last."""
+    rail, chosen = page.parts["rail"], _chosen(page)
+
+    def picked(notebook: Notebook, ident: str) -> Notebook:
+        return reopened(page, ident) if ident and ident != notebook.run else notebook
+
+    event = rail.input(
+        picked,
+        [page.notebook, rail],
+        page.notebook,
+        show_progress="hidden",
+        queue=False,
+        api_name="open_run",
+    )
+    page.show(event).then(_choices, page.notebook, chosen, **SILENT)
+
+    kept_lang = gr.BrowserState(None, storage_key="tuner-lang", secret="tuner")  # noqa: S106 - no secret: a language
+    page.lang.input(lambda lang: lang, page.lang, kept_lang, **SILENT)
+
+    def opened(kept: str | None, request: gr.Request) -> tuple[Notebook, Lang]:
+        page.follower.refresh()
+        runs = page.follower.runs()
+        for run in runs:
+            if folder.document(run.folder, "answers") is None:
+                answers.on_end(run)
+        shown = next((run for run in runs if run.active), runs[0] if runs else None)
+        notebook = reopened(page, shown.id) if shown else Notebook()
+        return notebook, _first_language(page.bench, kept, request)
+
+    event = blocks.load(opened, kept_lang, [page.notebook, page.lang], **SILENT)
+    page.show(event).then(_choices, page.notebook, chosen, **SILENT)
 
 
 def _calm(blocks: Any) -> None:
@@ -295,7 +281,7 @@ def reopened(page: Page, ident: str) -> Notebook:
     )
 
 
-def _wire_demo(page: Page, button: Any, form: list[Any]) -> None:
+def _wire_demo(page: Page) -> None:
     def demo(
         notebook: Notebook, lang: Lang, name: str, author: str
     ) -> Iterator[tuple[Notebook, str]]:
@@ -325,7 +311,7 @@ def _wire_demo(page: Page, button: Any, form: list[Any]) -> None:
 
         yield from page.steps(notebook, "demo", lang, work)
 
-    event = button.click(
+    event = page.parts["try"].click(
         demo,
         [page.notebook, page.lang, page.parts["name"], page.parts["author"]],
         [page.notebook, page.parts["note-demo"]],
@@ -333,14 +319,7 @@ def _wire_demo(page: Page, button: Any, form: list[Any]) -> None:
         concurrency_limit=4,
         api_name="demo",
     )
-    page.show(event).then(
-        lambda nb: [*plan.fill(nb), presets.EMBEDDED_MODEL, ["embedded/identity"]],
-        page.notebook,
-        [*form, page.parts["model"], page.parts["train"]],
-        show_progress="hidden",
-        queue=False,
-        api_visibility="private",
-    )
+    page.show(event).then(_choices, page.notebook, _chosen(page), **SILENT)
 
 
 def _wire_language(page: Page) -> None:
