@@ -93,6 +93,8 @@ def plan(bench: Workbench, options: argparse.Namespace) -> dict[str, Any]:
     values = {advice.knob: advice.value for advice in made.advice}
     if options.max_length:
         values["max_length"] = options.max_length
+    if options.system is not None:
+        values["system"] = options.system
     config = bench.config(model, data, report, values)
     if options.out:
         _write(options.out, config.to_yaml())
@@ -175,7 +177,8 @@ def _inspected(
     data, shape = bench.resolve_data(
         options.dataset, options.val_dataset or (), options.split_dataset_ratio or 0.0
     )
-    system = options.system if options.system is not None else info.default_system
+    # As on the page: what the plan advises, unless a prompt is given; an empty one means none.
+    system = info.default_system if options.system is None else options.system or None
 
     def on_rows(done: int, total: int) -> None:
         if total:

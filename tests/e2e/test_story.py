@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,8 @@ def test_one_press_tunes_the_embedded_model_and_shows_both_answers(
         assert "Nemo" in answers[question].nth(2).inner_text()
         assert "Nemo" not in answers[question].nth(1).inner_text()
     assert "Paris" in answers["What is the capital of France?"].nth(2).inner_text()
+    # All of that happened outside the app's own process.
+    assert "libtorch" not in Path(f"/proc/{app.process.pid}/maps").read_text()
     assert list((app.home / "runs").glob("*/attempt-1/checkpoint-*/adapter_model.safetensors"))
 
     # Any other question goes to both sides.
@@ -78,7 +81,9 @@ def test_reading_a_file_shows_its_rows_lengths_and_plan(page: Page, tmp_path: Pa
     page.fill("#max-length input[type=number]", "20")
     page.keyboard.press("Enter")
     expect(page.locator("#knob-max_length input")).to_have_value("20")
-    expect(page.locator("#cell-plan")).to_contain_text("Only 5 steps")
+    expect(page.locator("#cell-plan")).to_contain_text(
+        re.compile("Only 5 steps|No training row is left")
+    )
 
     # A bad value is named, in either language, and one press takes all advice again.
     page.fill("#knob-learning_rate input", "-3")
@@ -93,6 +98,7 @@ def test_reading_a_file_shows_its_rows_lengths_and_plan(page: Page, tmp_path: Pa
     page.click("#plan-take")
     expect(page.locator("#knob-learning_rate input")).to_have_value("0.0013")
     expect(page.locator("#knob-max_length input")).to_have_value("2048")
+    expect(page.locator("#cell-plan")).not_to_contain_text("按另一段系统提示词")
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,8 @@ def test_the_terminal_inspects_plans_trains_and_lists(
     assert set(found["lengths"]) == {"min", "mean", "p50", "p90", "p95", "p99", "max"}
 
     path = tmp_path / "plan.yaml"
-    plan = tuner("plan", *chosen, "--out", str(path))
+    plan = tuner("plan", *chosen, "--system", "Be brief.", "--out", str(path))
+    assert plan["config"]["system"] == "Be brief."
     knobs = {advice["knob"] for advice in plan["advice"]}
     assert {
         "learning_rate",

@@ -86,8 +86,7 @@ def plan(info: ModelInfo, ref: DatasetRef, system: str | None) -> str:
     if ref.split_ratio:
         words += ["--split-dataset-ratio", f"{ref.split_ratio:g}"]
     words += ["--model-type", info.model_type or "", "--template", info.template or ""]
-    if system is not None:
-        words += ["--system", system]
+    words += ["--system", system or ""]
     return shlex.join([*words, "--json"]) + "\n"
 
 

@@ -165,7 +165,9 @@ def measured(
     data, shape = page.bench.resolve_data(
         train or [], (validation or "").split(","), ratio or 0.0, {"NAME": name, "AUTHOR": author}
     )
-    used = system or None
+    # The first look at a model takes the prompt that the plan will advise, so that lengths and
+    # plan agree; from then on the box says it, and an empty box means none.
+    used = system or (model.default_system if notebook.plan is None else None)
 
     def on_rows(done: int, total: int) -> None:
         share = done / total if total else None
@@ -174,8 +176,7 @@ def measured(
     report = page.bench.inspect_data(model, data, shape, used, progress=on_rows)
     plan = page.bench.recommend(model, report)
     values = {advice.knob: advice.value for advice in plan.advice}
-    if used is not None:
-        values["system"] = used
+    values["system"] = used or ""
     done = Note("ok", Sentence("ui.data.done", {"rows": report.valid, "read": report.read}))
     return (
         notebook.replace(

@@ -249,7 +249,7 @@ def _summary(notebook: Notebook, lang: Lang) -> str:
     warned = "".join(
         f'<div class="note warn">{html.esc(w.say(lang))}</div>' for w in warnings(values, steps)
     )
-    if (notebook.values.get("system") or None) != notebook.system and notebook.values.get("system"):
+    if (notebook.values.get("system") or None) != notebook.system:
         warned += f'<div class="note warn">{html.esc(say("ui.plan.system_changed", lang))}</div>'
     return facts + warned
 
