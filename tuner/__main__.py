@@ -16,6 +16,7 @@ from typing import Any
 from tuner import presets
 from tuner.config import TuningConfig
 from tuner.data import lengths
+from tuner.data.sources import absolute
 from tuner.errors import InputError, StorageError, TunerError
 from tuner.knobs import KNOBS
 from tuner.records import DatasetReport, ModelInfo, Run, Sentence, to_dict
@@ -113,7 +114,14 @@ def plan(bench: Workbench, options: argparse.Namespace) -> dict[str, Any]:
 
 def train(bench: Workbench, options: argparse.Namespace) -> dict[str, Any]:
     """Start a run from a YAML in ms-swift's flags; follow it unless --detach."""
-    run = bench.start(TuningConfig.read(options.config))
+    config = TuningConfig.read(options.config)
+    # The trainer runs elsewhere: what is named relative to here must still be found.
+    places = {
+        flag: [absolute(name) for name in value] if isinstance(value, list) else absolute(value)
+        for flag, value in config
+        if flag in ("model", "dataset", "val_dataset", "adapters", "resume_from_checkpoint")
+    }
+    run = bench.start(config.replace(**places))
     if not options.detach:
         run = launch.follow(run.folder, _teller(bench.settings.lang))
         if run.error:

@@ -55,11 +55,11 @@ def resolve(
             shape = shape or "messages (jsonl)"
         else:
             shape = shape or _known(name)
-            resolved.append(_absolute(name))
+            resolved.append(absolute(name))
     for name in held_out:
         _known(name)
     chosen_validation = tuple(held_out)
-    held_out = [_absolute(name) for name in held_out]
+    held_out = [absolute(name) for name in held_out]
     if not held_out and not split_ratio:
         held_out = own_validation
     if held_out and split_ratio:
@@ -100,7 +100,8 @@ def _known(name: str) -> str:
     return ""
 
 
-def _absolute(name: str) -> str:
+def absolute(name: str) -> str:
+    """A file or folder by its full path, its #count kept; anything else as it is."""
     count = _COUNT.search(name)
     path = existing(_COUNT.sub("", name))
     if path is None:
