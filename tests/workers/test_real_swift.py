@@ -460,7 +460,8 @@ def test_a_request_that_nobody_wants_any_more_ends_and_the_next_one_is_served(
 def test_a_child_that_was_killed_is_a_sentence_and_the_next_request_starts_another(
     real: Workbench, model: ModelInfo, tmp_path: Path
 ) -> None:
-    path = write_jsonl(tmp_path / "rows.jsonl", CLEAN)
+    rows = [*CLEAN, chat("Rows that no look", "has measured yet.")]
+    path = write_jsonl(tmp_path / "rows.jsonl", rows)
     data, shape = real.resolve_data([str(path)])
 
     def on_rows(done: int, total: int) -> None:
@@ -471,4 +472,4 @@ def test_a_child_that_was_killed_is_a_sentence_and_the_next_request_starts_anoth
     with pytest.raises(WorkerError) as caught:
         real.inspect_data(model, data, shape, progress=on_rows)
     assert caught.value.key == "worker.died"
-    assert look(real, model, path).valid == len(CLEAN)
+    assert look(real, model, path).valid == len(rows)
