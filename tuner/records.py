@@ -86,6 +86,62 @@ class RowProblem:
 
 
 @dataclass(frozen=True)
+class LedgerLine:
+    """What one stage leaves of the rows, in the order in which ms-swift works."""
+
+    #: "read", "parsed", "valid", "sampled", "train", "validation", "fits", "steps"
+    stage: str
+    rows: int
+    lost: int = 0  #: against the stage before
+    strategy: str | None = None  #: the truncation strategy that this line is for
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row to look at. ``row`` counts from 1 in the dataset ``data``."""
+
+    side: Literal["train", "eval"]
+    data: str
+    row: int
+    text: str  #: a short piece of it, secrets and personal data masked
+
+
+@dataclass(frozen=True)
+class DataFinding:
+    """Something about the quality of the rows that a person should look at."""
+
+    name: str
+    severity: Literal["note", "warning", "serious"]
+    count: int  #: rows concerned
+    what: Sentence
+    advice: Sentence
+    examples: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a random sample says about all rows before all of them were read."""
+
+    sampled: int  #: rows in the sample
+    rows: Interval  #: rows in all; low == high when they were counted
+    mean: Interval  #: tokens a row
+    tokens: Interval  #: tokens in all rows
+    over: Interval  #: share of rows longer than max_length, 0 to 1
+    max_length: int
+    p50: Interval
+    p95: Interval
+
+
+@dataclass(frozen=True)
 class LengthStats:
     """Token lengths over all valid rows, before ``max_length`` applies."""
 

@@ -74,7 +74,7 @@ def standard(row: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises ``ValueError`` for what is no conversation.
     """
-    messages = row.get("messages") if isinstance(row, Mapping) else None
+    messages = row.get("messages")
     if not isinstance(messages, list):
         raise ValueError("no messages")
     turns: list[Any] = list(messages)
