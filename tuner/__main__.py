@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,9 @@ def inspect(bench: Workbench, options: argparse.Namespace) -> dict[str, Any]:
     """Rows and token lengths of a dataset as ms-swift's template makes them."""
     model, report, _ = _inspected(bench, options)
     limit = options.max_length or model.context_length
-    kept = lengths.Lengths.load(report).kept(limit)
+    kept = lengths.Lengths.load(report.folder).kept(limit)
     if options.lengths_out:
-        _write(options.lengths_out, lengths.as_text(lengths.Lengths.load(report).rows))
+        _write(options.lengths_out, lengths.as_text(lengths.Lengths.load(report.folder).rows))
     return {
         "model": to_dict(model),
         "format": report.format,
@@ -188,9 +188,10 @@ def _inspected(
     # As on the page: what the plan advises, unless a prompt is given; an empty one means none.
     system = info.default_system if options.system is None else options.system or None
 
-    def on_rows(done: int, total: int) -> None:
-        if total:
-            print(say("cli.rows", lang, done=done, total=total), file=sys.stderr)
+    def on_rows(said: Mapping[str, Any]) -> None:
+        if said.get("total"):
+            line = say("cli.rows", lang, done=said["done"], total=said["total"])
+            print(line, file=sys.stderr)
 
     return info, bench.inspect_data(info, data, shape, system, progress=on_rows), data
 

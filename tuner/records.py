@@ -75,6 +75,8 @@ class DatasetRef:
     chosen: tuple[str, ...] = ()
     chosen_validation: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)  #: what placeholders were filled with
+    columns: Mapping[str, str] = field(default_factory=dict)  #: a column's name -> ms-swift's name
+    agent_template: str | None = None  #: how tools are told to a model whose template has no way
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ class RowProblem:
 
     row: int
     reason: Sentence
+    text: str = ""  #: the beginning of the row as it was read
+    data: str = ""  #: the dataset it is from
+    stage: str = ""  #: "valid": its preprocessors lose it; "encode": its template refuses it
 
 
 @dataclass(frozen=True)
@@ -156,21 +161,26 @@ class LengthStats:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What was found in the rows. Lengths themselves lie in ``lengths_file`` (int32)."""
+    """What was found in the rows. What there is one of a row lies in ``folder``."""
 
     format: str
     read: int
     valid: int
     lengths: LengthStats
-    lengths_file: str
-    train_file: str  #: indexes into the lengths of the rows that train (after the split)
+    folder: str  #: columns on disk, see ``tuner/data/rows.py``
     eval_rows: int  #: validation rows, before max_length
-    eval_lengths_file: str
     exact: bool
-    problems: tuple[RowProblem, ...] = ()
+    ledger: tuple[LedgerLine, ...] = ()  #: up to the split; what fits is counted for each max_length
+    problems: tuple[RowProblem, ...] = ()  #: the first of them
     problem_count: int = 0
+    trained_tokens: int = 0  #: over all valid rows, before max_length
     untrained: int = 0  #: rows in which no token counts in the loss
     untrained_rows: tuple[int, ...] = ()  #: the first of them, counted from 1
+    channels: Mapping[str, int] = field(default_factory=dict)
+    path: str = ""  #: the encoder that counted
+    checked: int = 0  #: rows that ms-swift's own code counted again, all equal
+    seconds: float = 0.0
+    estimate: Estimate | None = None
     preview: tuple[tuple[Mapping[str, str], ...], ...] = ()  #: the first conversations
 
 

@@ -74,7 +74,7 @@ class Workbench:
 
     def inspect_data(
         self, model: ModelInfo, data: DatasetRef, shape: str = "", system: str | None = None,
-        seed: int = 42, progress: Callable[[int, int], None] = lambda *_: None,
+        seed: int = 42, progress: inspection.Tell = lambda _: None,
     ) -> DatasetReport:  # fmt: skip
         """Cells 2 and 3. Raises as :func:`tuner.data.inspection.inspect`."""
         return inspection.inspect(
@@ -83,7 +83,7 @@ class Workbench:
 
     def recommend(self, model: ModelInfo, report: DatasetReport) -> Plan:
         """Cell 4."""
-        return recommend.recommend(model, report, self.machine(), Lengths.load(report).kept)
+        return recommend.recommend(model, report, self.machine(), Lengths.load(report.folder).kept)
 
     def config(
         self, model: ModelInfo, data: DatasetRef, report: DatasetReport, values: Mapping[str, Any]

@@ -82,7 +82,7 @@ def test_the_data_cells_code_gets_the_data_cells_rows(
 ) -> None:
     _, data, report = cells
     output = python(code.data(data))
-    assert int(value(output, "rows to train on")) == len(Lengths.load(report).train)
+    assert int(value(output, "rows to train on")) == len(Lengths.load(report.folder).train)
     assert int(value(output, "rows to validate on")) == report.eval_rows
     first = ast.literal_eval(value(output, "first row"))
     assert [m["role"] for m in first] == ["user", "assistant"]
@@ -96,7 +96,7 @@ def test_the_length_cells_code_gets_the_same_lengths(
     output = python(code.lengths(model, data, limit, "Be brief."))
     expected = f"{report.valid} mean: {report.lengths.mean} longest: {report.lengths.max}"
     assert value(output, "rows") == expected
-    assert int(value(output, "over max_length")) == Lengths.load(report).kept(limit).over
+    assert int(value(output, "over max_length")) == Lengths.load(report.folder).kept(limit).over
 
 
 def test_the_plan_cells_code_gets_the_same_advice(

@@ -33,8 +33,8 @@ QWEN = ModelInfo("Qwen/Qwen3-8B", architecture="Qwen3ForCausalLM", model_type="q
 
 def report_of(valid: int, read: int | None = None) -> DatasetReport:
     return DatasetReport(
-        format="messages (jsonl)", read=read or valid, valid=valid, lengths=stats_of(), lengths_file="",
-        train_file="", eval_rows=40, eval_lengths_file="", exact=True,
+        format="messages (jsonl)", read=read or valid, valid=valid, lengths=stats_of(), folder="",
+        eval_rows=40, exact=True,
         problems=(RowProblem(1, Sentence("reason.no_messages")),), problem_count=1,
     )  # fmt: skip
 

@@ -91,7 +91,7 @@ def test_the_schedule_that_was_planned_is_the_one_that_ran(case: Case, finished:
     from tuner.plan.recommend import steps_of
 
     values = dict(case.bench.run_config(finished.id))
-    planned = steps_of(values, Lengths.load(case.report).kept(values["max_length"]))
+    planned = steps_of(values, Lengths.load(case.report.folder).kept(values["max_length"]))
     assert planned.steps == finished.max_steps
     evaluated = losses(finished.folder / "attempt-1" / "logging.jsonl", "eval_loss")
     assert [step for step, _ in evaluated] == ["4/15", "8/15", "12/15", "15/15"]

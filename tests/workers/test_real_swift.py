@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import pytest
 from tests import tiny
 from tests.helpers import chat, write_jsonl
 from tuner.data.lengths import Lengths
+from tuner.data.rows import selected
 from tuner.errors import InputError, NotFoundError, TunerError, WorkerError
 from tuner.records import DatasetReport, ModelInfo
 from tuner.settings import Settings
@@ -112,7 +113,7 @@ def look(
 
 
 def lengths_in(report: DatasetReport) -> list[int]:
-    return [int(n) for n in np.load(report.lengths_file)]
+    return [int(n) for n in Lengths.load(report.folder).rows]
 
 
 def by_swift(
@@ -310,12 +311,14 @@ def test_the_split_is_ms_swifts_own_row_for_row(
         tiny_model, path, split_dataset_ratio=0.1, data_seed=seed
     )
     report = look(real, model, path, ratio=0.1, seed=seed)
-    lengths = Lengths.load(report)
+    lengths = Lengths.load(report.folder)
     assert sorted(lengths.train.tolist()) == sorted(train)
     assert sorted(lengths.validation.tolist()) == sorted(validation)
     # Which rows, not only how long: what trains and what was held out make up the whole.
     valid = [row["messages"][0]["content"] for row in rows if row["messages"]]
-    trains = {valid[n] for n in np.load(report.train_file)}
+    index = selected(Path(report.folder), "index")
+    assert index is not None
+    trains = {valid[n] for n in index}
     assert set(valid) - trains == {first_words(row) for row in held_out}
     assert len(trains) == len(train)
     assert report.eval_rows == len(held_out) == 11
@@ -329,7 +332,7 @@ def test_counts_and_several_datasets_are_sampled_as_ms_swift_does(
     names = (f"{one}#30", f"{two}#45")  # fewer, and more than there are
     train, validation, _ = by_swift(tiny_model, *names, split_dataset_ratio=0.2)
     report = look(real, model, *names, ratio=0.2)
-    lengths = Lengths.load(report)
+    lengths = Lengths.load(report.folder)
     assert sorted(lengths.train.tolist()) == sorted(train)
     assert sorted(lengths.validation.tolist()) == sorted(validation)
 
@@ -343,7 +346,7 @@ def test_a_validation_set_is_measured_whole(
     )
     _, validation, _ = by_swift(tiny_model, train, val_dataset=[str(checks)])
     report = look(real, model, train, validation=(str(checks),))
-    assert Lengths.load(report).validation.tolist() == validation
+    assert Lengths.load(report.folder).validation.tolist() == validation
     assert (report.eval_rows, report.valid) == (9, len(CLEAN))
 
 
@@ -445,8 +448,8 @@ def test_a_request_that_nobody_wants_any_more_ends_and_the_next_one_is_served(
     path = write_jsonl(tmp_path / "rows.jsonl", [chat(f"q{n}", "a " * 50) for n in range(20_000)])
     data, shape = real.resolve_data([str(path)])
 
-    def on_rows(done: int, total: int) -> None:
-        if total:
+    def on_rows(said: Mapping[str, Any]) -> None:
+        if said["total"]:
             real.pool.worker("data").cancel()
 
     with pytest.raises(TunerError) as caught:
@@ -464,7 +467,7 @@ def test_a_child_that_was_killed_is_a_sentence_and_the_next_request_starts_anoth
     path = write_jsonl(tmp_path / "rows.jsonl", rows)
     data, shape = real.resolve_data([str(path)])
 
-    def on_rows(done: int, total: int) -> None:
+    def on_rows(_: Mapping[str, Any]) -> None:
         pid = real.pool.worker("data").pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)

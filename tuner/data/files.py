@@ -18,34 +18,80 @@ from tuner.errors import InputError, NotFoundError
 
 KINDS: Final = ("jsonl", "json", "csv", "txt", "parquet")
 csv.field_size_limit(2**31 - 1)  # Python's own limit, 128 KiB a cell, is none of ms-swift's
+#: A first look reads this much (bytes) of a file; what is smaller is read whole.
+HEAD: Final = 1 << 20
+#: A JSON array is held in memory whole, by ms-swift too. JSON Lines have no such limit.
+LARGEST_ARRAY: Final = 1 << 30
 
 
 def check(path: Path) -> str:
-    """The format of the rows in ``path``, in words of the field.
+    """The format of the rows in ``path``, in words of the field, from its beginning.
 
     Raises:
         NotFoundError: it is not there.
-        InputError: empty, not UTF-8, not JSON at some line, or of an unknown kind.
+        InputError: empty, not UTF-8, not JSON at some line of its beginning, a JSON
+            array too large to be held in memory, or of an unknown kind.
     """
-    if not path.exists():
+    try:
+        found = path.exists()
+    except OSError as error:  # a loop of links, a name that is too long
+        raise NotFoundError("file.missing", file=str(path)) from error
+    if not found:
         raise NotFoundError("file.missing", file=str(path))
     if path.is_dir():
         return "folder"
     kind = path.suffix.lstrip(".").lower()
     if kind not in KINDS:
         raise InputError("file.unknown_kind", file=path.name, kinds=", ".join(KINDS))
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise InputError("file.empty", file=path.name)
     if kind == "parquet":
         return "parquet"
-    rows = 0
-    first: Mapping[str, Any] = {}
-    for row in _rows(path, kind):
-        first = first or row
-        rows += 1
-    if not rows:
+    if kind == "json" and size > LARGEST_ARRAY:
+        raise InputError("file.array_too_large", file=path.name, limit=LARGEST_ARRAY >> 30)
+    if size <= HEAD:
+        rows = _rows(path, kind)
+        first = next(rows, {})
+        for _ in rows:
+            pass
+    else:
+        first = _first(path, kind)
+    if not first:
         raise InputError("file.empty", file=path.name)
     return f"{shape(first)} ({kind})"
+
+
+def check_all(path: Path) -> None:
+    """Read every row. Raises ``InputError`` that names the first line which cannot be read."""
+    kind = path.suffix.lstrip(".").lower()
+    if kind in KINDS and kind != "parquet":
+        for _ in _rows(path, kind):
+            pass
+
+
+def _first(path: Path, kind: str) -> Mapping[str, Any]:
+    """The first row of a file that is too large to be read for a look."""
+    if kind == "json":
+        return {"messages": []} if _begins(path, b"[") else _not_array(path)
+    if kind == "jsonl":
+        with path.open("rb") as source:
+            if b"\n" not in source.read(16 * HEAD):
+                raise InputError("file.row_too_long", file=path.name, row=1, limit=16 * HEAD >> 20)
+        return next(_json_lines(path), {})
+    with path.open("rb") as source:
+        head = source.read(HEAD)
+    text = head[: head.rfind(b"\n") + 1].decode("utf-8-sig", errors="replace")
+    return next(_text_rows(text, kind), {})
+
+
+def _begins(path: Path, with_: bytes) -> bool:
+    with path.open("rb") as source:
+        return source.read(64).lstrip(codecs.BOM_UTF8 + b" \t\r\n").startswith(with_)
+
+
+def _not_array(path: Path) -> Mapping[str, Any]:
+    raise InputError("file.not_array", file=path.name)
 
 
 def shape(row: Mapping[str, Any]) -> str:
@@ -68,12 +114,14 @@ def _rows(path: Path, kind: str) -> Iterator[Mapping[str, Any]]:
         yield from _json_lines(path)
         return
     text = _text(path)
-    if kind == "txt":
-        yield from ({"text": line} for line in text.splitlines() if line)
-    elif kind == "csv":
+    yield from _json_array(path, text) if kind == "json" else _text_rows(text, kind)
+
+
+def _text_rows(text: str, kind: str) -> Iterator[Mapping[str, Any]]:
+    if kind == "csv":
         yield from csv.DictReader(io.StringIO(text, newline=""))
     else:
-        yield from _json_array(path, text)
+        yield from ({"text": line} for line in text.splitlines() if line)
 
 
 def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:

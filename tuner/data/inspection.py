@@ -14,23 +14,28 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
+import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from tuner.data import ledger
 from tuner.data.lengths import stats
-from tuner.errors import StorageError
+from tuner.data.rows import FOUND, Rows, selected
+from tuner.errors import StorageError, TunerError
 from tuner.files import read_json, write_json
 from tuner.records import (
     DatasetRef,
     DatasetReport,
+    Estimate,
     ModelInfo,
     RowProblem,
     Sentence,
@@ -39,8 +44,9 @@ from tuner.records import (
 from tuner.settings import Settings
 from tuner.workers.pool import Pool
 
-#: The arrays of one look; the JSON beside them is written last and says that they are whole.
-PARTS: Final = ("train", "index", "eval")
+#: Lost rows that a report carries; the folder has more.
+FIRST_PROBLEMS: Final = 200
+FIRST_ROWS: Final = 10
 #: What of a model decides its tokens.
 TOKENIZER_FILES: Final = (
     "tokenizer.json",
@@ -54,7 +60,13 @@ TOKENIZER_FILES: Final = (
     "config.json",
 )
 #: Raised when what is kept changes its shape.
-FORMAT: Final = 1
+FORMAT: Final = 2
+#: A file up to this size (bytes) is known by all its bytes.
+ALL_OF_IT: Final = 64 << 20
+BLOCK: Final = 64 << 10
+
+
+Tell = Callable[[Mapping[str, Any]], None]
 
 
 def inspect(
@@ -65,45 +77,72 @@ def inspect(
     shape: str = "",
     system: str | None = None,
     seed: int = 42,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Tell = lambda _: None,
+    max_length: int = 2048,
 ) -> DatasetReport:
     """Read every row as ms-swift does and measure it with the model's template.
 
-    ``progress`` hears rows done and rows in all (0, 0 while loading).
+    ``progress`` hears ``stage``, ``done`` and ``total`` rows, and of a large file
+    an ``estimate`` first.
 
     Raises:
         InputError, NotFoundError: as the verb ``measure``.
         StorageError: no room for the lengths.
     """
     key = _key(model, data, system, seed)
+    kept = settings.lengths / (key or uuid.uuid4().hex)
+    if key is not None and (found := _found(kept)) is not None:
+        return report_of(kept, found, shape)
+    # Written beside its place and moved there whole: nothing half-written is ever found.
+    made = settings.lengths / f".{uuid.uuid4().hex}"
     try:
         settings.lengths.mkdir(parents=True, exist_ok=True)
-        if key is not None and (found := _kept(settings.lengths, key)) is not None:
-            return _report(settings.lengths / key, found, shape)
-        out = settings.lengths / uuid.uuid4().hex
-        found = pool.call(
-            "data",
-            "measure",
-            lambda message: progress(message.get("done", 0), message.get("total", 0)),
-            model=model.path,
-            model_type=model.model_type,
-            template=model.template,
-            train=list(data.train),
-            validation=list(data.validation),
-            split_ratio=data.split_ratio,
-            system=system,
-            seed=seed,
-            out=str(out),
-        )
-        if key is not None:
-            out = _keep(out, settings.lengths / key, found)
+        found = _measure(settings, pool, model, data, system, seed, made, max_length, progress)
+        if kept.exists():
+            shutil.rmtree(kept)
+        os.replace(made, kept)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
-            raise StorageError(
-                "disk.cannot_write", folder=str(settings.lengths), reason=error.strerror or ""
-            ) from error
-        raise
-    return _report(out, found, shape)
+        if isinstance(error, TunerError) or error.errno not in (
+            errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT,
+        ):  # fmt: skip
+            raise
+        raise StorageError(
+            "disk.cannot_write", folder=str(settings.lengths), reason=error.strerror or ""
+        ) from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    _moved(kept, made, found)
+    return report_of(kept, found, shape)
+
+
+def estimated(
+    settings: Settings, pool: Pool, model: ModelInfo, data: DatasetRef,
+    system: str | None = None, max_length: int = 2048,
+) -> Estimate | None:  # fmt: skip
+    """What a random sample says of a large file; None for one that is read as fast. Raises as ``inspect``."""
+    made = settings.lengths / f".{uuid.uuid4().hex}"
+    settings.lengths.mkdir(parents=True, exist_ok=True)
+    try:
+        found = _measure(
+            settings, pool, model, data, system, 42, made, max_length, lambda _: None, True
+        )
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return from_dict(Estimate, found["estimate"]) if found["estimate"] else None
+
+
+def _measure(
+    settings: Settings, pool: Pool, model: ModelInfo, data: DatasetRef, system: str | None, seed: int,
+    out: Path, max_length: int, progress: Tell, only_estimate: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    return pool.call(
+        "data", "measure", progress,
+        model=model.path, model_type=model.model_type, template=model.template,
+        train=list(data.train), validation=list(data.validation), split_ratio=data.split_ratio,
+        system=system, seed=seed, out=str(out), columns=dict(data.columns),
+        agent_template=data.agent_template, encoders_folder=str(settings.home / "encoders"),
+        max_length=max_length, only_estimate=only_estimate,
+    )  # fmt: skip
 
 
 def _key(model: ModelInfo, data: DatasetRef, system: str | None, seed: int) -> str | None:
@@ -116,6 +155,7 @@ def _key(model: ModelInfo, data: DatasetRef, system: str | None, seed: int) -> s
         FORMAT,
         version("ms-swift"),
         [model.model_type, model.template, system, seed, data.split_ratio],
+        [dict(data.columns), data.agent_template],
         # A file's name counts too: ms-swift has preprocessors of its own for some names.
         [Path(name).name for name in data.train],
         [Path(name).name for name in data.validation],
@@ -124,46 +164,76 @@ def _key(model: ModelInfo, data: DatasetRef, system: str | None, seed: int) -> s
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path) -> list[Any]:
+    """What tells whether a file is the same: all its bytes, or of a large one its size, its time and
+    256 blocks of it; a look at a large file must not begin by reading it."""
+    size = path.stat().st_size
     with path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
+        if size <= ALL_OF_IT:
+            return [hashlib.file_digest(source, "sha256").hexdigest()]
+        digest = hashlib.sha256()
+        for block in range(256):
+            source.seek(block * (size - BLOCK) // 255)
+            digest.update(source.read(BLOCK))
+        return [digest.hexdigest(), size, path.stat().st_mtime_ns]
 
 
-def _kept(folder: Path, key: str) -> dict[str, Any] | None:
+def _found(folder: Path) -> dict[str, Any] | None:
     """What an earlier look found; None if there was none, or not all of it is there."""
-    if not all((folder / f"{key}.{part}.npy").is_file() for part in PARTS):
-        return None
     try:
-        return read_json(folder / f"{key}.json")
-    except (OSError, ValueError):
+        found = read_json(folder / FOUND)
+        stores = [store["path"] for side in found["stores"].values() for store in side]
+    except (OSError, ValueError, KeyError):
         return None
+    return found if all(Path(store).is_file() for store in stores) else None
 
 
-def _keep(made: Path, kept: Path, found: dict[str, Any]) -> Path:
-    """Move the arrays to the name of their content, then say that they are whole."""
-    for part in PARTS:
-        os.replace(f"{made}.{part}.npy", f"{kept}.{part}.npy")
-    write_json(kept.with_name(f"{kept.name}.json"), found)
-    return kept
+def _moved(kept: Path, made: Path, found: dict[str, Any]) -> None:
+    """Stores that lay in the folder while it was written lie in its new place."""
+    for side in found["stores"].values():
+        for store in side:
+            store["path"] = store["path"].replace(str(made), str(kept))
+    write_json(kept / FOUND, found)
 
 
-def _report(out: Path, found: dict[str, Any], shape: str) -> DatasetReport:
-    lengths = np.load(f"{out}.train.npy", mmap_mode="r")
+def report_of(folder: Path, found: Mapping[str, Any], shape: str) -> DatasetReport:
+    """The report of a look that lies in ``folder``."""
+    rows = Rows.open(folder, "train")
+    held = selected(folder, "held")
+    parts = found["parts"]["eval"]
+    untrained = np.flatnonzero(rows.trained == 0)[:FIRST_ROWS] if found["untrained"] else ()
     return DatasetReport(
         format=shape or "hub",
-        read=found["read"],
+        read=sum(part["read"] for part in found["parts"]["train"]),
         valid=found["valid"],
-        lengths=stats(lengths),
-        lengths_file=f"{out}.train.npy",
-        train_file=f"{out}.index.npy",
-        eval_rows=found["eval_rows"],
-        eval_lengths_file=f"{out}.eval.npy",
+        lengths=stats(rows.length),
+        folder=str(folder),
+        eval_rows=sum(p["valid"] for p in parts) if held is None or not len(held) else len(held),
         exact=True,
-        problems=tuple(
-            RowProblem(row, from_dict(Sentence, reason)) for row, reason in found["problems"]
-        ),
+        ledger=ledger.until_split(found),
+        problems=problems(folder, FIRST_PROBLEMS),
         problem_count=found["problem_count"],
+        trained_tokens=found["trained_tokens"],
         untrained=found["untrained"],
-        untrained_rows=tuple(found["untrained_rows"]),
+        untrained_rows=tuple(int(rows.row[place]) for place in untrained),
+        channels=found["channels"],
+        path=found["path"],
+        checked=found["checked"],
+        seconds=found["seconds"],
+        estimate=from_dict(Estimate, found["estimate"]) if found["estimate"] else None,
         preview=tuple(tuple(conversation) for conversation in found["preview"]),
     )
+
+
+def problems(folder: Path, most: int, start: int = 0) -> tuple[RowProblem, ...]:
+    """Lost rows of a look, in the order in which they were met."""
+    names = read_json(folder / FOUND)["parts"]
+    with (folder / "problems.jsonl").open(encoding="utf-8") as source:
+        lines = [json.loads(line) for line in itertools.islice(source, start, start + most)]
+    return tuple(
+        RowProblem(
+            line["row"], from_dict(Sentence, line["reason"]), line["text"],
+            names[line["side"]][line["part"]]["name"], line["stage"],
+        )
+        for line in lines
+    )  # fmt: skip

@@ -7,12 +7,14 @@ once; moving ``max_length`` only counts again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.records import DatasetReport, Kept, LengthStats
+from tuner.data.rows import column, selected
+from tuner.records import Kept, LengthStats
 
 Array = NDArray[np.int32]
 
@@ -26,12 +28,17 @@ class Lengths:
     validation: Array
 
     @classmethod
-    def load(cls, report: DatasetReport) -> Lengths:
-        """The arrays on disk, memory-mapped. Raises ``OSError`` when they are gone."""
-        rows: Array = np.load(report.lengths_file, mmap_mode="r")
-        index = np.load(report.train_file, mmap_mode="r")
-        validation: Array = np.load(report.eval_lengths_file, mmap_mode="r")
-        return cls(rows, rows[index], validation)
+    def load(cls, of: str) -> Lengths:
+        """The columns in a report's folder, memory-mapped. Raises ``OSError`` when they are gone."""
+        folder = Path(of)
+        rows: Array = column(folder, "train", "length")
+        train, held = selected(folder, "index"), selected(folder, "held")
+        checks: Array = column(folder, "eval", "length")
+        return cls(
+            rows,
+            rows if train is None else rows[train],
+            checks if held is None or not len(held) else rows[held],
+        )
 
     def kept(self, max_length: int | None, strategy: str = "delete") -> Kept:
         """What ms-swift trains on with this ``max_length`` (None: no limit).

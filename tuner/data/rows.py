@@ -94,6 +94,12 @@ def column(folder: Path, side: Side, name: str) -> NDArray[Any]:
     return np.memmap(path, kind, "r")
 
 
+def selected(folder: Path, which: Literal["index", "held"]) -> NDArray[np.int64] | None:
+    """Positions of the rows that train, or of those that a split holds out; None: there is no split."""
+    path = folder / f"train.{which}"
+    return np.fromfile(path, "<i8") if path.is_file() else None
+
+
 class Columns:
     """Writes one side's columns, appending; readable once closed."""
 
@@ -104,6 +110,16 @@ class Columns:
         """Equally many values for each column."""
         for name, sink in self._sinks.items():
             np.asarray(values[name], dtype=COLUMNS[name]).tofile(sink)
+
+    def mark(self) -> dict[str, int]:
+        """How long each column is now."""
+        return {name: sink.tell() for name, sink in self._sinks.items()}
+
+    def rollback(self, mark: Mapping[str, int]) -> None:
+        """Forget what was appended since the mark."""
+        for name, sink in self._sinks.items():
+            sink.seek(mark[name])
+            sink.truncate()
 
     def close(self) -> None:
         """Flush everything. Raises ``OSError`` when the disk is full."""

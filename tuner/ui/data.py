@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,8 @@ def measured(
     # plan agree; from then on the box says it, and an empty box means none.
     used = system or (model.default_system if notebook.plan is None else None)
 
-    def on_rows(done: int, total: int) -> None:
+    def on_rows(said: Mapping[str, Any]) -> None:
+        done, total = said.get("done", 0), said.get("total", 0)
         share = done / total if total else None
         tell(Sentence("ui.data.reading", {"done": done, "total": total}), share)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -78,21 +77,17 @@ def wire(page: Page) -> None:
     )
 
 
-@lru_cache(maxsize=16)
-def _loaded(report_file: str, index: str, validation: str) -> Callable[[], Lengths]:
-    import numpy as np
-
-    rows = np.load(report_file, mmap_mode="r")
-    found = Lengths(rows, rows[np.load(index)], np.load(validation, mmap_mode="r"))
-    return lambda: found
-
-
 def of(report: DatasetReport) -> Lengths | None:
     """The lengths behind a report; None when they have been deleted since."""
     try:
-        return _loaded(report.lengths_file, report.train_file, report.eval_lengths_file)()
-    except OSError:
+        return _loaded(report.folder)
+    except (OSError, ValueError):
         return None
+
+
+@lru_cache(maxsize=16)
+def _loaded(folder: str) -> Lengths:
+    return Lengths.load(folder)
 
 
 def figure(notebook: Notebook, lang: Lang) -> Any:

@@ -23,7 +23,7 @@ from tuner.workers.wire import read_line, write_line
 #: verb -> module and function; the module is imported at the verb's first use
 VERBS: Final = {
     "inspect_model": ("tuner.workers.templates", "inspect_model"),
-    "measure": ("tuner.workers.lengths", "measure"),
+    "measure": ("tuner.data.measure", "measure"),
     "answer": ("tuner.workers.answers", "answer"),
     "convert": ("tuner.workers.convert", "convert"),
     "fetch_small_files": ("tuner.workers.fetch", "fetch_small_files"),

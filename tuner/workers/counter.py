@@ -58,14 +58,15 @@ class Counted:
     trained: NDArray[np.int32]
     offset: NDArray[np.int64]
     columns: dict[str, str]  #: the top-level keys met, and the type of each one's values
-    slow: list[tuple[int, tuple[str, ...]]]  #: rows left over, and their roles where known
+    slow: list[tuple[int, tuple[str, ...]]]  #: rows left over, and their roles where unknown
+    channels: dict[str, int]  #: rows of each value of ``channel``
 
 
 @dataclass
 class Counting:
     """How to count: with these shapes and this encoder."""
 
-    shapes: Mapping[tuple[str, ...], Shape]
+    shapes: dict[tuple[str, ...], Shape]
     hazards: Hazards
     encoder: Encoder
     strict: bool
@@ -85,6 +86,7 @@ class Counting:
         owners: list[int] = []
         counts_in_loss: list[bool] = []
         columns: dict[str, str] = {}
+        channels: dict[str, int] = {}
         times = True
         at = start
         lines = data.split(b"\n")
@@ -94,7 +96,9 @@ class Counting:
             offset.append(at)
             at += len(line) + 1
             row = self._row(number, line, columns)
-            roles, contents = _turns(row)
+            if (channel := row.get("channel")) is not None:
+                channels[str(channel)] = channels.get(str(channel), 0) + 1
+            roles, contents = turns(row)
             if times and any(not _TIME.match(text) for text in contents):
                 times = False
             shape = self.shapes.get(roles)
@@ -125,7 +129,7 @@ class Counting:
             trains += np.bincount(owner, counts, len(lengths)).astype(np.int64)
         return Counted(
             lengths.astype(np.int32), trains.astype(np.int32), np.array(offset, np.int64),
-            columns, slow,
+            columns, slow, channels,
         )  # fmt: skip
 
     def _row(self, number: int, line: bytes, columns: dict[str, str]) -> dict[str, Any]:
@@ -152,19 +156,19 @@ class Counting:
         for key, value in row.items():
             if key == "messages":
                 continue
-            kind = type(value).__name__
-            if kind not in ("str", "int", "NoneType") or line.count(b'"%b"' % key.encode()) != 1:
-                return "columns"
-            if kind != "NoneType" and columns.setdefault(key, kind) != kind:
+            if line.count(b'"%b"' % key.encode()) != 1:
+                return "twice"
+            if (kind := _kind(value, columns.get(key))) is None:
                 return "types"
-        if "messages" not in row:
-            return None  # pyarrow fills it with null; ms-swift loses the row
-        columns["messages"] = "list"
-        messages = row["messages"]
+            if kind:
+                columns[key] = kind
+        messages = row.get("messages")
         if messages is None:
-            return None
+            return None  # pyarrow fills it with null; ms-swift loses the row
         if not isinstance(messages, list) or line.count(b'"messages"') != 1:
             return "messages"
+        if messages:
+            columns["messages"] = "list"
         for message in messages:
             if (
                 not isinstance(message, dict)
@@ -179,11 +183,24 @@ class Counting:
         return None
 
 
+def _kind(value: Any, before: str | None) -> str | None:
+    """The type of a column after this value; "" for a null, None where the types do not agree."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        time = _TIME.match(value) is not None and before in (None, "time")
+        kind = "time" if time else "str"
+        return kind if before in (None, "time", "str") else None
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
+        return "int" if before in (None, "int") else None
+    return None
+
+
 def _allowed(key: str) -> bool:
     return key in {"messages", "system", "channel"} or not _MEANT.fullmatch(key)
 
 
-def _turns(row: Mapping[str, Any]) -> tuple[tuple[str, ...], list[str]]:
+def turns(row: Mapping[str, Any]) -> tuple[tuple[str, ...], list[str]]:
     """Roles and contents of a row that may be plain; no roles for one that is not."""
     messages = row.get("messages")
     if not messages or not isinstance(messages, list):
@@ -191,6 +208,8 @@ def _turns(row: Mapping[str, Any]) -> tuple[tuple[str, ...], list[str]]:
     roles: list[str] = []
     contents: list[str] = []
     if (system := row.get("system")) is not None and messages[0].get("role") != "system":
+        if not isinstance(system, str):
+            return (), []
         roles.append("system")
         contents.append(system)
     for message in messages:
@@ -217,7 +236,8 @@ def serve(spec: Mapping[str, Any], requests: Iterable[str], out: BinaryIO) -> No
     )  # fmt: skip
     with Path(spec["path"]).open("rb") as source:
         for request in requests:
-            start, end = json.loads(request)
+            start, end, shapes = json.loads(request)
+            counting.shapes |= {tuple(shape["roles"]): from_json(shape) for shape in shapes}
             source.seek(start)
             data = source.read(end - start)
             try:
@@ -231,6 +251,7 @@ def serve(spec: Mapping[str, Any], requests: Iterable[str], out: BinaryIO) -> No
                 "rows": len(counted.length),
                 "columns": counted.columns,
                 "slow": counted.slow,
+                "channels": counted.channels,
             }
             _send(out, header, (counted.length, counted.trained, counted.offset))
 

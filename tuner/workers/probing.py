@@ -14,7 +14,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from tuner.workers.encoders import Encoder, added_tokens, any_of
@@ -57,6 +57,9 @@ class Reference:
         backend = getattr(self.template.tokenizer, "backend_tokenizer", None)
         #: the tokenizer as its library writes it; None for one that is not of that library
         self.tokenizer_json: str | None = backend.to_str() if backend is not None else None
+        described = json.loads(self.tokenizer_json or "{}")
+        #: texts that the tokenizer takes as one token, and whether text may be cut by hand at them
+        self.added, self.cuttable = added_tokens(described)
         self._shapes: dict[tuple[str, ...], Shape | None] = {}
 
     def encode(self, row: dict[str, Any]) -> tuple[int, int]:
@@ -94,20 +97,7 @@ class Reference:
         if start < len(text):
             yield from encoder.ids(text[start:])
 
-    @property
-    def added(self) -> tuple[str, ...]:
-        """Texts that the tokenizer takes as one token."""
-        return self._added[0]
-
-    @property
-    def cuttable(self) -> bool:
-        """Whether text may be cut by hand at added tokens."""
-        return self._added[1]
-
-    @property
-    def _added(self) -> tuple[tuple[str, ...], bool]:
-        return added_tokens(json.loads(self.tokenizer_json or "{}"))
-
+    @cached_property
     def hazards(self) -> Hazards:
         """What in a content needs this template's own code."""
         meta = self.template.template_meta

@@ -1,10 +1,9 @@
-"""The verb ``measure``: read the rows as ms-swift does, and count their tokens with its template.
+"""Rows as ms-swift's own loader and preprocessors give them, with nothing lost in silence.
 
-Rows are loaded by ms-swift's own loader and preprocessors, one by one where
-some are lost, so that each lost row keeps its number and its reason. The
-length of a row is what the template that a run's own arguments build gives for
-it, with no limit set. Which rows train and which validate comes from ms-swift's
-own loader, run over row numbers with the same seed. It refuses to repair anything.
+Where rows are lost they are taken again one by one, strictly, so that each
+lost row keeps its number and its reason. Which rows train and which validate
+comes from ms-swift's own loader too, run over row numbers with the same seed.
+It refuses to repair anything.
 """
 
 from __future__ import annotations
@@ -12,24 +11,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tuner.errors import InputError, NotFoundError
-from tuner.records import Sentence, to_dict
+from tuner.records import Sentence
 
-if TYPE_CHECKING:
-    from tuner.workers.child import Call
-
-#: As good as no limit: ms-swift raises above it.
-NO_LIMIT: Final = 2**31 - 1
-PREVIEW_ROWS: Final = 3
-MOST_PROBLEMS: Final = 200
-FIRST_ROWS: Final = 10
 HUB_SECONDS: Final = 10
 
 
@@ -38,109 +30,11 @@ class Tally:
     """What one dataset lost while ms-swift read it. Row numbers count from 1 in the source."""
 
     read: int = 0
-    problems: list[tuple[int, Sentence]] = field(default_factory=list)
+    problems: list[tuple[int, Sentence, str]] = field(default_factory=list)  #: row, reason, text
     source_rows: list[int] = field(default_factory=list)  #: of each row that came through
 
 
-def measure(
-    call: Call,
-    model: str,
-    model_type: str,
-    template: str,
-    train: list[str],
-    validation: list[str],
-    split_ratio: float,
-    system: str | None,
-    seed: int,
-    out: str,
-) -> dict[str, Any]:
-    """Lengths of every valid row of ``train``, and of the validation rows.
-
-    Writes ``<out>.train.npy`` (int32, one a valid row, in file order),
-    ``<out>.index.npy`` (which of those rows train after the split) and
-    ``<out>.eval.npy``. Returns the counts of a :class:`tuner.records.DatasetReport`.
-
-    Raises:
-        NotFoundError: a dataset that the hub does not have, or no way to reach it.
-        InputError: no row of a dataset came through, none has an answer to learn, or
-            there are too few for the split or count.
-    """
-    call.progress(stage="load", done=0, total=0)
-    encoder = _encoder(model, model_type, template, system)
-    lengths: list[int] = []
-    ok: list[int | None] = []  # of each row that was loaded: its place in lengths
-    sizes: list[int] = []
-    problems: list[tuple[int, Sentence]] = []
-    preview: list[Any] = []
-    untrained: list[int] = []  # row numbers
-    read = lost = 0
-    for name in train:
-        rows, tally = _load(name)
-        first = len(ok)
-        read += tally.read
-        lost += tally.read - len(rows)
-        sizes.append(len(rows))
-        for number, (length, trained, problem) in enumerate(_encode(call, encoder, rows)):
-            if problem is None:
-                ok.append(len(lengths))
-                lengths.append(length)
-                if trained == 0:
-                    untrained.append(tally.source_rows[number])
-            else:
-                ok.append(None)
-                lost += 1
-                tally.problems.append((tally.source_rows[number], problem))
-        problems += tally.problems
-        preview += [_messages(rows[i]) for i in range(min(PREVIEW_ROWS - len(preview), len(rows)))]
-        _require_rows(name, tally, any(place is not None for place in ok[first:]))
-    if len(untrained) == len(lengths):
-        raise InputError("data.no_answers", data=", ".join(train), rows=len(lengths))
-    train_rows, eval_rows = _split(train, sizes, split_ratio, True, seed)
-    index = [place for row in train_rows if (place := ok[row]) is not None]
-    eval_lengths = [lengths[place] for row in eval_rows if (place := ok[row]) is not None]
-    encoded: list[tuple[int, int, Sentence | None]] = []
-    sizes = []
-    for name in validation:
-        rows, tally = _load(name)
-        _require_rows(name, tally, len(rows) > 0)
-        sizes.append(len(rows))
-        encoded += _encode(call, encoder, rows)
-    if validation:
-        _, chosen = _split(validation, sizes, 1.0, False, seed)
-        eval_lengths += [encoded[row][0] for row in chosen if encoded[row][2] is None]
-    for part, values in (("train", lengths), ("index", index), ("eval", eval_lengths)):
-        np.save(f"{out}.{part}.npy", np.asarray(values, dtype=np.int32))
-    return {
-        "read": read,
-        "valid": len(lengths),
-        "problem_count": lost,
-        "problems": [
-            (row, to_dict(reason))
-            for row, reason in sorted(problems, key=lambda p: p[0])[:MOST_PROBLEMS]
-        ],
-        "untrained": len(untrained),
-        "untrained_rows": untrained[:FIRST_ROWS],
-        "eval_rows": len(eval_lengths),
-        "preview": preview,
-    }
-
-
-def _encoder(model: str, model_type: str, template: str, system: str | None) -> Any:
-    """The template as a run's own arguments build it.
-
-    Hybrid-thinking models get a loss scale of their own there, which moves the
-    places where text is cut into tokens.
-    """
-    from swift.arguments import BaseArguments
-
-    arguments = BaseArguments(model=model, model_type=model_type, template=template, system=system)
-    encoder = arguments.get_template()
-    encoder.max_length = NO_LIMIT
-    encoder.set_mode("train")
-    return encoder
-
-
-def _require_rows(name: str, tally: Tally, some: bool) -> None:
+def require_rows(name: str, tally: Tally, some: bool) -> None:
     """Raise ``InputError`` if no row of this dataset came through: ms-swift cannot go on either."""
     if not some:
         first = min(tally.problems, key=lambda problem: problem[0], default=None)
@@ -148,7 +42,36 @@ def _require_rows(name: str, tally: Tally, some: bool) -> None:
         raise InputError("data.no_valid_rows", data=name, rows=tally.read, reason=reason)
 
 
-def _load(name: str) -> tuple[Any, Tally]:
+def is_plain(name: str, columns: Mapping[str, str]) -> bool:
+    """Whether ms-swift would read this file with its ordinary preprocessors, columns as they are."""
+    from swift.dataset.dataset_meta import DatasetMeta
+    from swift.dataset.dataset_syntax import DatasetSyntax
+    from swift.dataset.preprocessor.core import AutoPreprocessor
+
+    syntax = DatasetSyntax.parse(name)
+    if columns or syntax.dataset_type != "path" or Path(syntax.dataset).suffix != ".jsonl":
+        return False
+    meta = syntax.get_dataset_meta(False)
+    return type(meta) is DatasetMeta and type(meta.preprocess_func) is AutoPreprocessor
+
+
+def prepared(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any] | None:
+    """One row of a file with these columns as ms-swift's preprocessors leave it; None: it is lost.
+
+    Raises whatever they raise: that is the reason.
+    """
+    from swift.dataset.preprocessor.core import MessagesPreprocessor, RowPreprocessor
+
+    batch = {key: [_copy(row.get(key))] for key in dict.fromkeys((*columns, "messages"))}
+    done = MessagesPreprocessor().batched_preprocess(
+        batch, strict=True, ignore_max_length_error=True
+    )
+    if not _height(done):
+        return None
+    return {key: done[key][0] for key in RowPreprocessor.standard_keys if done.get(key)}
+
+
+def load(name: str, columns: Mapping[str, str]) -> tuple[Any, Tally]:
     """One dataset of ms-swift's syntax as its loader gives it, without sampling, in file order."""
     from swift.dataset.dataset_syntax import DatasetSyntax
     from swift.dataset.loader import load_dataset
@@ -161,10 +84,13 @@ def _load(name: str) -> tuple[Any, Tally]:
     try:
         with _counted(tally):
             # num_proc None stays in this process, where the count is kept; 1 would not.
-            rows, _ = load_dataset(whole, shuffle=False, load_from_cache_file=False, num_proc=None)
+            rows, _ = load_dataset(
+                whole, shuffle=False, load_from_cache_file=False, num_proc=None,
+                columns=dict(columns) or None,
+            )  # fmt: skip
     except Exception as error:
         if tally.read and not tally.source_rows:
-            _require_rows(name, tally, False)  # ms-swift divides by the number of rows
+            require_rows(name, tally, False)  # ms-swift divides by the number of rows
         if (known := _load_error(name, syntax.dataset_type == "path", error)) is not None:
             raise known from error
         raise
@@ -238,10 +164,10 @@ def _counted(tally: Tally) -> Iterator[None]:
             try:
                 kept = _height(original(self, one, **(kwargs | {"strict": True})))
             except Exception as error:  # whatever a preprocessor raises is the reason
-                tally.problems.append((first + i, _reason(error)))
+                tally.problems.append((first + i, reason_of(error), _shown(one)))
                 continue
             if not kept:  # given up without an exception: no messages at all
-                tally.problems.append((first + i, Sentence("reason.no_messages")))
+                tally.problems.append((first + i, Sentence("reason.no_messages"), _shown(one)))
             tally.source_rows += [first + i] * kept
         return result
 
@@ -265,25 +191,9 @@ def _height(batch: dict[str, Any]) -> int:
     return len(next(iter(batch.values()))) if batch else 0
 
 
-def _encode(call: Call, encoder: Any, rows: Any) -> Iterator[tuple[int, int, Sentence | None]]:
-    """Length, number of tokens that count in the loss, and why the row is lost (None: it is not)."""
-    total = len(rows)
-    for number in range(total):
-        if number % 200 == 0:
-            call.progress(stage="encode", done=number, total=total)
-        try:
-            encoded = encoder.encode(dict(rows[number]), return_length=True)
-        except Exception as error:  # ms-swift drops such a row in silence; here it is listed
-            yield 0, 0, _reason(error)
-            continue
-        labels = encoded.get("labels") or []
-        yield max(encoded["lengths"]), sum(label != -100 for label in labels[1:]), None
-    call.progress(stage="encode", done=total, total=total)
-
-
-def _split(
-    names: list[str], sizes: list[int], ratio: float, shuffle: bool, seed: int
-) -> tuple[list[int], list[int]]:
+def split(
+    names: Sequence[str], sizes: Sequence[int], ratio: float, shuffle: bool, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which rows train and which validate, numbered through all datasets.
 
     It is ms-swift's own loader that says so, handed row numbers in place of
@@ -300,16 +210,20 @@ def _split(
     original = DatasetLoader.load
     DatasetLoader.load = lambda *_, **__: next(waiting)
     try:
-        parts = load_dataset(names, split_dataset_ratio=ratio, shuffle=shuffle, seed=seed)
+        parts = load_dataset(list(names), split_dataset_ratio=ratio, shuffle=shuffle, seed=seed)
     except AssertionError as error:
         raise InputError("data.too_few_rows", data=", ".join(names), rows=sum(sizes)) from error
     finally:
         DatasetLoader.load = original
-    train, held_out = ([] if part is None else list(part["n"]) for part in parts)
+    train, held_out = (
+        np.empty(0, np.int64) if part is None
+        else np.asarray(part.with_format("numpy")["n"][:], np.int64)
+        for part in parts
+    )  # fmt: skip
     return train, held_out
 
 
-def _reason(error: Exception) -> Sentence:
+def reason_of(error: Exception) -> Sentence:
     """Why a row is lost, in words where ms-swift's exception is a known one."""
     text = _one_line(str(error))
     if isinstance(error, KeyError):
@@ -327,7 +241,17 @@ def _one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()[:200]
 
 
-def _messages(row: Any) -> list[dict[str, str]]:
+def _shown(batch: Mapping[str, Any]) -> str:
+    """A lost row for a person to read."""
+    return shown({key: values[0] for key, values in batch.items() if values})
+
+
+def shown(row: Any) -> str:
+    """A row as short text for a person to read."""
+    return repr(row)[:500]
+
+
+def messages_of(row: Mapping[str, Any]) -> list[dict[str, str]]:
     """A row's conversation for showing: role and text, long text cut."""
     return [
         {"role": str(m.get("role", "")), "content": str(m.get("content", ""))[:2000]}
