@@ -1,4 +1,4 @@
-"""The same verbs from a terminal: ``python -m tuner inspect|plan|train|runs|stop|demo|model``.
+"""The same verbs from a terminal: ``python -m tuner inspect|plan|clean|train|runs|stop|demo|model``.
 
 With ``--json`` standard output is exactly one JSON object; progress goes to
 standard error. The fields are documented in the README.
@@ -15,15 +15,15 @@ from typing import Any
 
 from tuner import presets
 from tuner.config import TuningConfig
-from tuner.data import lengths
+from tuner.data import cleaning, formats, lengths
 from tuner.data.sources import absolute
 from tuner.errors import InputError, StorageError, TunerError
 from tuner.knobs import KNOBS
-from tuner.records import DatasetReport, ModelInfo, Run, Sentence, to_dict
+from tuner.records import DatasetRef, DatasetReport, ModelInfo, Run, Sentence, to_dict
 from tuner.runs import folder, launch
 from tuner.settings import Settings
 from tuner.texts import LANGS, Lang, as_lang, say
-from tuner.workbench import Workbench
+from tuner.workbench import Workbench, estimate_in_words
 
 #: Exit codes: 1 something failed, 2 the input was not usable.
 FAILED, UNUSABLE = 1, 2
@@ -63,11 +63,20 @@ def main(argv: list[str] | None = None) -> int:
 
 def inspect(bench: Workbench, options: argparse.Namespace) -> dict[str, Any]:
     """Rows and token lengths of a dataset as ms-swift's template makes them."""
+    lang = bench.settings.lang
+    if options.estimate:
+        model, data, _, system = _asked(bench, options)
+        limit = options.max_length or model.context_length or 2048
+        found = bench.estimate_data(model, data, system, limit)
+        if found is not None:
+            return {"model": to_dict(model), "exact": False, "interval": to_dict(found)}
     model, report, _ = _inspected(bench, options)
     limit = options.max_length or model.context_length
-    kept = lengths.Lengths.load(report.folder).kept(limit)
+    measured = lengths.Lengths.load(report.folder)
+    kept = measured.kept(limit)
     if options.lengths_out:
-        _write(options.lengths_out, lengths.as_text(lengths.Lengths.load(report.folder).rows))
+        _write(options.lengths_out, lengths.as_text(measured.rows))
+    values = {advice.knob: advice.value for advice in bench.recommend(model, report).advice}
     return {
         "model": to_dict(model),
         "format": report.format,
@@ -75,16 +84,43 @@ def inspect(bench: Workbench, options: argparse.Namespace) -> dict[str, Any]:
             "read": report.read, "valid": report.valid, "kept": kept.rows,
             "dropped": report.read - kept.rows,
         },
+        "ledger": [to_dict(line) for line in bench.ledger(report, limit, values)],
         "validation_rows": report.eval_rows,
         "lengths": to_dict(report.lengths),
         "max_length": limit,
         "over_max_length": kept.over,
+        "trained_tokens": report.trained_tokens,
+        "tokens": kept.tokens,
+        "untrained_rows": report.untrained,
+        "channels": dict(report.channels),
         "exact": report.exact,
+        "interval": to_dict(report.estimate) if report.estimate else None,
+        "path": report.path,
+        "checked": report.checked,
+        "seconds": report.seconds,
+        "rows_per_second": round(report.read / report.seconds) if report.seconds else None,
         "problems": [
-            {"row": problem.row, "reason": problem.reason.say(bench.settings.lang)}
+            {
+                "row": problem.row, "reason": problem.reason.say(lang), "data": problem.data,
+                "stage": problem.stage, "text": problem.text,
+            }
             for problem in report.problems
         ],
+        "problem_count": report.problem_count,
+        "findings": [
+            to_dict(finding) | {"what": finding.what.say(lang), "advice": finding.advice.say(lang)}
+            for finding in ([] if options.no_findings else bench.findings(report))
+        ],
     }  # fmt: skip
+
+
+def clean(bench: Workbench, options: argparse.Namespace) -> dict[str, Any]:
+    """Write the rows that are worth training on, and a list of what was removed and why."""
+    model, report, _ = _inspected(bench, options)
+    bench.findings(report)
+    drop = [name.strip() for name in options.drop.split(",") if name.strip()]
+    limit = options.max_length or model.context_length
+    return bench.clean(report, options.out.resolve(), drop, limit)
 
 
 def plan(bench: Workbench, options: argparse.Namespace) -> dict[str, Any]:
@@ -177,23 +213,37 @@ def model(bench: Workbench, options: argparse.Namespace) -> dict[str, Any]:
     return to_dict(info) | {"state": "ready"}  # type: ignore[no-any-return]
 
 
-def _inspected(
+def _asked(
     bench: Workbench, options: argparse.Namespace
-) -> tuple[ModelInfo, DatasetReport, Any]:
+) -> tuple[ModelInfo, DatasetRef, str, str | None]:
+    """The model, the data and its format, and the system prompt that the options ask for."""
     lang = bench.settings.lang
     info = bench.inspect_model(options.model, options.model_type, options.template, _progress(lang))
     data, shape = bench.resolve_data(
-        options.dataset, options.val_dataset or (), options.split_dataset_ratio or 0.0
-    )
+        options.dataset, options.val_dataset or (), options.split_dataset_ratio or 0.0,
+        columns=formats.mapping(options.columns), agent_template=options.agent_template,
+    )  # fmt: skip
     # As on the page: what the plan advises, unless a prompt is given; an empty one means none.
     system = info.default_system if options.system is None else options.system or None
+    return info, data, shape, system
+
+
+def _inspected(
+    bench: Workbench, options: argparse.Namespace
+) -> tuple[ModelInfo, DatasetReport, DatasetRef]:
+    lang = bench.settings.lang
+    info, data, shape, system = _asked(bench, options)
 
     def on_rows(said: Mapping[str, Any]) -> None:
-        if said.get("total"):
+        if said.get("estimate"):
+            print(estimate_in_words(said["estimate"]).say(lang), file=sys.stderr)
+        elif said.get("total"):
             line = say("cli.rows", lang, done=said["done"], total=said["total"])
             print(line, file=sys.stderr)
 
-    return info, bench.inspect_data(info, data, shape, system, progress=on_rows), data
+    limit = options.max_length or info.context_length or 2048
+    report = bench.inspect_data(info, data, shape, system, progress=on_rows, max_length=limit)
+    return info, report, data
 
 
 def _progress(lang: Lang) -> Callable[[Sentence, float | None], None]:
@@ -239,7 +289,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--lang", choices=LANGS, help="language of sentences")
         return sub
 
-    for name, function in (("inspect", inspect), ("plan", plan)):
+    for name, function in (("inspect", inspect), ("plan", plan), ("clean", clean)):
         sub = verb(name, function)
         sub.add_argument(
             "--model", required=True, help="ModelScope id, folder, or " + presets.EMBEDDED_MODEL
@@ -260,10 +310,24 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--model-type", help="ms-swift's model_type, when it is ambiguous")
         sub.add_argument("--template", help="ms-swift's template, when it is ambiguous")
         sub.add_argument("--system", help=KNOBS["system"].help["en"])
+        sub.add_argument("--columns", help='JSON: a column\'s name to ms-swift\'s, {"q": "query"}')
+        sub.add_argument("--agent-template", help="how tools are told to the model")
         if name == "inspect":
             sub.add_argument("--lengths-out", type=Path, help="file that gets one integer a row")
-        else:
+            sub.add_argument(
+                "--estimate", action="store_true",
+                help="of a large file, only what a random sample says, with its 95 %% interval",
+            )  # fmt: skip
+            sub.add_argument("--no-findings", action="store_true", help="lengths and ledger only")
+        elif name == "plan":
             sub.add_argument("--out", type=Path, help="file that gets the YAML")
+        else:
+            sub.add_argument("--out", type=Path, required=True, help="JSON Lines file to be made")
+            sub.add_argument(
+                "--drop",
+                default=",".join(cleaning.DEFAULT_DROP),
+                help="reasons, with commas between",
+            )
     sub = verb("train", train)
     sub.add_argument("config", type=Path, help="YAML in ms-swift's own flags")
     sub.add_argument("--detach", action="store_true", help="return at once; training goes on")

@@ -8,13 +8,13 @@ can decide.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from tuner import chat, machine, presets
 from tuner.config import TuningConfig
-from tuner.data import inspection, sources
+from tuner.data import inspection, ledger, sources
 from tuner.data.lengths import Lengths
 from tuner.errors import NotFoundError
 from tuner.files import write_json
@@ -22,8 +22,11 @@ from tuner.hub import embedded, models
 from tuner.plan import recommend
 from tuner.records import (
     Advice,
+    DataFinding,
     DatasetRef,
     DatasetReport,
+    Estimate,
+    LedgerLine,
     Machine,
     ModelInfo,
     Plan,
@@ -65,21 +68,65 @@ class Workbench:
 
     def resolve_data(
         self, train: Sequence[str], validation: Sequence[str] = (), split_ratio: float = 0.0,
-        values: Mapping[str, str] | None = None,
+        values: Mapping[str, str] | None = None, columns: Mapping[str, str] | None = None,
+        agent_template: str | None = None,
     ) -> tuple[DatasetRef, str]:  # fmt: skip
         """Cell 2, the quick half. Raises as :func:`tuner.data.sources.resolve`."""
         return sources.resolve(
-            self.settings, train, validation, split_ratio, DEFAULT_NAMES | dict(values or {})
-        )
+            self.settings, train, validation, split_ratio, DEFAULT_NAMES | dict(values or {}),
+            columns, agent_template,
+        )  # fmt: skip
 
     def inspect_data(
         self, model: ModelInfo, data: DatasetRef, shape: str = "", system: str | None = None,
-        seed: int = 42, progress: inspection.Tell = lambda _: None,
+        seed: int = 42, progress: inspection.Tell = lambda _: None, max_length: int = 2048,
     ) -> DatasetReport:  # fmt: skip
         """Cells 2 and 3. Raises as :func:`tuner.data.inspection.inspect`."""
         return inspection.inspect(
-            self.settings, self.pool, model, data, shape, system, seed, progress
+            self.settings, self.pool, model, data, shape, system, seed, progress, max_length
         )
+
+    def estimate_data(
+        self, model: ModelInfo, data: DatasetRef, system: str | None = None, max_length: int = 2048
+    ) -> Estimate | None:
+        """What a random sample says of a large file. Raises as :func:`tuner.data.inspection.estimated`."""
+        return inspection.estimated(self.settings, self.pool, model, data, system, max_length)
+
+    def ledger(
+        self, report: DatasetReport, max_length: int | None, values: Mapping[str, Any]
+    ) -> tuple[LedgerLine, ...]:
+        """What each stage leaves of the rows, down to optimizer steps with these knob values.
+
+        Raises ``OSError`` when the report's columns are gone.
+        """
+        lengths = Lengths.load(report.folder)
+        rest = ledger.after_split(report.ledger, lengths, max_length)
+        steps = tuple(
+            LedgerLine(
+                "steps",
+                recommend.steps_of(values, lengths.kept(max_length, strategy)).steps,
+                strategy=strategy,
+            )
+            for strategy in ledger.STRATEGIES
+        )
+        return (*report.ledger, *rest, *steps)
+
+    def findings(
+        self, report: DatasetReport, progress: inspection.Tell = lambda _: None
+    ) -> list[DataFinding]:
+        """What a person should look at in the rows. Raises ``WorkerError`` and as the pool does."""
+        found = self.pool.call("text", "findings", progress, folder=report.folder)
+        return [from_dict(DataFinding, finding) for finding in found["findings"]]
+
+    def clean(
+        self, report: DatasetReport, out: Path, drop: Sequence[str], max_length: int | None = None,
+        progress: inspection.Tell = lambda _: None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """A cleaned dataset and the list of what was removed. Raises as :mod:`tuner.data.cleaning`."""
+        return self.pool.call(
+            "text", "clean", progress, folder=report.folder, out=str(out), drop=list(drop),
+            max_length=max_length,
+        )  # fmt: skip
 
     def recommend(self, model: ModelInfo, report: DatasetReport) -> Plan:
         """Cell 4."""
@@ -163,6 +210,21 @@ class Workbench:
         return self.start(
             config, documents_of(model, data, report, plan), {"demo": True, "probes": probes}
         )
+
+
+def estimate_in_words(values: Mapping[str, Any]) -> Sentence:
+    """What a sample says of a large file, with its intervals."""
+    found = from_dict(Estimate, values)
+    return Sentence(
+        "data.estimate",
+        {
+            "rows": round(found.rows.value), "mean": round(found.mean.value, 1),
+            "low": round(found.mean.low, 1), "high": round(found.mean.high, 1),
+            "tokens": round(found.tokens.value / 1e6, 2), "max_length": found.max_length,
+            "least": f"{found.over.low:.2%}", "most": f"{found.over.high:.2%}",
+            "sampled": found.sampled,
+        },
+    )  # fmt: skip
 
 
 def _as_chosen(plan: Plan, chosen: Mapping[str, Any]) -> Plan:

@@ -249,7 +249,7 @@ def _steps(pipeline: Any, train: Any) -> int:
 
     kind = TrainerFactory.get_trainer_cls(pipeline.args)
     trainer = object.__new__(kind)  # made without a model
-    trainer.model = None
+    trainer.model, trainer.is_deepspeed_enabled = None, False
     trainer.args = pipeline.args.training_args
     trainer.template = pipeline.template
     trainer.train_dataset = train

@@ -36,6 +36,7 @@ class Entry:
     columns: Mapping[str, str] = field(default_factory=dict)
     agent_template: str | None = None
     system: str | None = None
+    max_length: int = MAX_LENGTH
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,11 @@ class Kind:
 ZOO: dict[str, Kind] = {}
 
 
-def kind(
-    odd: str, validation: Write | None = None, name: str | None = None, **flags: Any
-) -> Callable[[Write], Write]:
+def kind(odd: str, validation: Write | None = None, **flags: Any) -> Callable[[Write], Write]:
     """Put what a function writes into the zoo, under the function's name."""
 
     def put(make: Write) -> Write:
-        called = name or getattr(make, "__name__", "")
+        called = getattr(make, "__name__", "")
         assert called not in ZOO
         ZOO[called] = Kind(called, odd, make, validation, flags)
         return make
@@ -167,7 +166,7 @@ def clean(folder: Path) -> Sequence[Path]:
 def multi_turn(folder: Path) -> Sequence[Path]:
     rows: list[Row] = []
     for n in range(24):
-        turns = [(user, assistant)[i % 2](f"{i} {asked(n)}") for i in range(2 + n % 5)]
+        turns = [(user, assistant)[i % 2](f"{i} tide") for i in range(2 + n % 5)]
         rows.append({"messages": turns[1:] if n % 8 == 7 else turns})
     rows.append({"messages": [user("a"), user("b"), assistant("asked twice")]})
     rows.append({"messages": [user("a"), assistant("said"), assistant("twice")]})
@@ -430,6 +429,34 @@ def own_validation(folder: Path) -> Sequence[Path]:
     return jsonl(folder, chats(30))
 
 
+def _some_checks(folder: Path) -> Sequence[str]:
+    return [f"{_checks(folder)[0]}#9"]
+
+
+@kind("a part of a validation file", validation=_some_checks)
+def validation_sampled(folder: Path) -> Sequence[Path]:
+    return jsonl(folder, chats(20))
+
+
+@kind("a folder called like a dataset that ms-swift has code for")
+def folder_with_known_name(folder: Path) -> Sequence[Path]:
+    inner = folder / "self-cognition"
+    inner.mkdir(exist_ok=True)
+    rows = ({"query": asked(n), "response": "I am {{NAME}}.", "tag": "en"} for n in range(15))
+    jsonl(inner, rows, "a.jsonl")
+    return [inner]
+
+
+@kind("a file whose name holds what a shell would expand")
+def name_with_brackets(folder: Path) -> Sequence[Path]:
+    return jsonl(folder, chats(14), "rows[1] #2 (copy), 海.jsonl")
+
+
+@kind("a file whose ending is in upper case")
+def upper_case_ending(folder: Path) -> Sequence[Path]:
+    return jsonl(folder, chats(14), "rows.JSONL")
+
+
 # Rows that are wrong.
 
 
@@ -512,11 +539,6 @@ def few(folder: Path) -> Sequence[Path]:
 def first_thousand_lost(folder: Path) -> Sequence[Path]:
     bad = {"messages": [user("q"), {"role": "robot", "content": "a"}]}
     return jsonl(folder, [bad] * 1000 + chats(20))
-
-
-@kind("the first thousand rows are longer than max_length")
-def first_thousand_long(folder: Path) -> Sequence[Path]:
-    return jsonl(folder, [{"messages": [user("q"), assistant("a" * 120)]}] * 1000 + chats(20))
 
 
 # Lines that are wrong.
@@ -786,6 +808,28 @@ def loss_scale(folder: Path) -> Sequence[Path]:
     return jsonl(folder, rows)
 
 
+@kind("columns in upper case")
+def upper_case_columns(folder: Path) -> Sequence[Path]:
+    return jsonl(folder, ({"Messages": chat(n)["messages"], "SYSTEM": f"S{n}"} for n in range(14)))
+
+
+@kind("whole numbers beyond 64 bits in a column")
+def big_numbers(folder: Path) -> Sequence[Path]:
+    return jsonl(folder, (chat(n, id=n * 10**20) for n in range(14)))
+
+
+@kind("a column that is text, a list, a number or an object")
+def mixed_column(folder: Path) -> Sequence[Path]:
+    return jsonl(folder, (chat(n, meta=("s", [1], n, {"a": n})[n % 4]) for n in range(14)))
+
+
+@kind("pictures, for a model that sees none")
+def images(folder: Path) -> Sequence[Path]:
+    rows = [chat(n, images=["picture.png"] if n % 3 == 0 else []) for n in range(14)]
+    rows[0]["messages"][0]["content"] = "<image>what is this?"
+    return jsonl(folder, rows)
+
+
 # Contents that are odd.
 
 
@@ -818,6 +862,36 @@ def numbers(folder: Path) -> Sequence[Path]:
 def mixed_numbers(folder: Path) -> Sequence[Path]:
     answers = (42, 2.5, True, "text")
     return jsonl(folder, ({"query": asked(n), "response": answers[n % 4]} for n in range(16)))
+
+
+@kind("texts that are JSON by themselves, in a column that also holds a list")
+def json_texts(folder: Path) -> Sequence[Path]:
+    answers: tuple[Any, ...] = (
+        "42",
+        "null",
+        '{"a": 1}',
+        '["x"]',
+        "true",
+        "plain",
+        '"quoted"',
+        ["listed"],
+    )
+    return jsonl(folder, ({"query": asked(n), "response": answers[n % 8]} for n in range(16)))
+
+
+@kind("texts that are JSON by themselves, in messages of which some hold a list")
+def json_texts_in_messages(folder: Path) -> Sequence[Path]:
+    answers: tuple[Any, ...] = (
+        "42",
+        "null",
+        '{"a": 1}',
+        "true",
+        "plain",
+        [{"type": "text", "text": "x"}],
+    )
+    return jsonl(
+        folder, ({"messages": [user(asked(n)), assistant(answers[n % 6])]} for n in range(18))
+    )
 
 
 @kind("numbers as every content of messages")
@@ -978,7 +1052,7 @@ def tools_as_text(folder: Path) -> Sequence[Path]:
     return jsonl(folder, rows)
 
 
-@kind("tool calls; tools as lists of different objects", agent_template="hermes")
+@kind("tool calls; tools as lists of different objects", agent_template="hermes", max_length=640)
 def tools_as_lists(folder: Path) -> Sequence[Path]:
     all_tools = [tool("dive", metres="integer"), tool("swim", where="string", how="string")]
     rows: list[Row] = [
@@ -989,7 +1063,16 @@ def tools_as_lists(folder: Path) -> Sequence[Path]:
     return jsonl(folder, rows)
 
 
-@kind("tool calls as OpenAI writes them", agent_template="hermes")
+@kind("tool calls and tools as text, told in ReAct", agent_template="react_en", max_length=700)
+def tools_in_react(folder: Path) -> Sequence[Path]:
+    rows: list[Row] = [
+        {"tools": dumped([tool("dive", metres="integer")]), "messages": with_tools(n)}
+        for n in range(12)
+    ]
+    return jsonl(folder, rows + [chat(n) for n in range(12, 18)])
+
+
+@kind("tool calls as OpenAI writes them", agent_template="hermes", max_length=640)
 def openai_tools(folder: Path) -> Sequence[Path]:
     rows = []
     for n in range(14):

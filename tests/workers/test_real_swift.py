@@ -316,7 +316,7 @@ def test_the_split_is_ms_swifts_own_row_for_row(
     assert sorted(lengths.validation.tolist()) == sorted(validation)
     # Which rows, not only how long: what trains and what was held out make up the whole.
     valid = [row["messages"][0]["content"] for row in rows if row["messages"]]
-    index = selected(Path(report.folder), "index")
+    index = selected(Path(report.folder), "train.index")
     assert index is not None
     trains = {valid[n] for n in index}
     assert set(valid) - trains == {first_words(row) for row in held_out}

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tuner.data import formats
 from tuner.errors import InputError, NotFoundError
 
 KINDS: Final = ("jsonl", "json", "csv", "txt", "parquet")
@@ -24,13 +25,16 @@ HEAD: Final = 1 << 20
 LARGEST_ARRAY: Final = 1 << 30
 
 
-def check(path: Path) -> str:
+def check(path: Path, columns: Mapping[str, str] | None = None) -> str:
     """The format of the rows in ``path``, in words of the field, from its beginning.
+
+    ``columns`` says what columns mean where their names do not.
 
     Raises:
         NotFoundError: it is not there.
         InputError: empty, not UTF-8, not JSON at some line of its beginning, a JSON
-            array too large to be held in memory, or of an unknown kind.
+            array too large to be held in memory, of an unknown kind, or of columns
+            that do not say which holds the answer.
     """
     try:
         found = path.exists()
@@ -59,7 +63,8 @@ def check(path: Path) -> str:
         first = _first(path, kind)
     if not first:
         raise InputError("file.empty", file=path.name)
-    return f"{shape(first)} ({kind})"
+    formats.require(first, columns or {}, path.name)
+    return f"{formats.shape(first, columns or {})} ({kind})"
 
 
 def check_all(path: Path) -> None:
@@ -92,21 +97,6 @@ def _begins(path: Path, with_: bytes) -> bool:
 
 def _not_array(path: Path) -> Mapping[str, Any]:
     raise InputError("file.not_array", file=path.name)
-
-
-def shape(row: Mapping[str, Any]) -> str:
-    """The name of a row's format by its columns, as ms-swift's AutoPreprocessor decides."""
-    columns = {key.lower() for key in row}
-    for name in ("messages", "conversations", "conversation"):
-        if name in columns:
-            turns = row.get(name)
-            first = turns[0] if isinstance(turns, list) and turns else {}
-            return "ShareGPT" if isinstance(first, dict) and "from" in first else "messages"
-    if {"instruction", "input"} <= columns:
-        return "Alpaca"
-    if columns == {"text"}:
-        return "text"
-    return "query/response"
 
 
 def _rows(path: Path, kind: str) -> Iterator[Mapping[str, Any]]:

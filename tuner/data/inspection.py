@@ -28,8 +28,8 @@ from typing import Any, Final
 import numpy as np
 
 from tuner.data import ledger
-from tuner.data.lengths import stats
-from tuner.data.rows import FOUND, Rows, selected
+from tuner.data.lengths import Lengths, stats
+from tuner.data.rows import FOUND, Rows
 from tuner.errors import StorageError, TunerError
 from tuner.files import read_json, write_json
 from tuner.records import (
@@ -165,8 +165,10 @@ def _key(model: ModelInfo, data: DatasetRef, system: str | None, seed: int) -> s
 
 
 def _digest(path: Path) -> list[Any]:
-    """What tells whether a file is the same: all its bytes, or of a large one its size, its time and
-    256 blocks of it; a look at a large file must not begin by reading it."""
+    """What tells whether a file is the same: all its bytes.
+
+    Of a large one its size, its time and 256 blocks of it: a look must not begin by reading it.
+    """
     size = path.stat().st_size
     with path.open("rb") as source:
         if size <= ALL_OF_IT:
@@ -199,16 +201,15 @@ def _moved(kept: Path, made: Path, found: dict[str, Any]) -> None:
 def report_of(folder: Path, found: Mapping[str, Any], shape: str) -> DatasetReport:
     """The report of a look that lies in ``folder``."""
     rows = Rows.open(folder, "train")
-    held = selected(folder, "held")
-    parts = found["parts"]["eval"]
+    lengths = Lengths.load(str(folder))
     untrained = np.flatnonzero(rows.trained == 0)[:FIRST_ROWS] if found["untrained"] else ()
     return DatasetReport(
         format=shape or "hub",
         read=sum(part["read"] for part in found["parts"]["train"]),
         valid=found["valid"],
-        lengths=stats(rows.length),
+        lengths=stats(lengths.rows),
         folder=str(folder),
-        eval_rows=sum(p["valid"] for p in parts) if held is None or not len(held) else len(held),
+        eval_rows=len(lengths.validation),
         exact=True,
         ledger=ledger.until_split(found),
         problems=problems(folder, FIRST_PROBLEMS),

@@ -23,7 +23,7 @@ def until_split(found: Mapping[str, Any]) -> tuple[LedgerLine, ...]:
     ``found`` is what the verb ``measure`` left. Validation datasets of their own
     are counted on the line "validation" alone.
     """
-    train, checks = found["parts"]["train"], found["parts"]["eval"]
+    train = found["parts"]["train"]
 
     def total(parts: list[Mapping[str, Any]], name: str) -> int:
         return sum(part[name] for part in parts)
@@ -36,7 +36,7 @@ def until_split(found: Mapping[str, Any]) -> tuple[LedgerLine, ...]:
         LedgerLine("valid", loaded, read - loaded),
         LedgerLine("chosen", split["chosen"], max(0, loaded - split["chosen"])),
         LedgerLine("train", split["train"], split["chosen"] - split["train"]),
-        LedgerLine("validation", split["held"] or total(checks, "loaded")),
+        LedgerLine("validation", split["held"] or found["checks"]),
     )
 
 

@@ -32,13 +32,8 @@ class Lengths:
         """The columns in a report's folder, memory-mapped. Raises ``OSError`` when they are gone."""
         folder = Path(of)
         rows: Array = column(folder, "train", "length")
-        train, held = selected(folder, "index"), selected(folder, "held")
-        checks: Array = column(folder, "eval", "length")
-        return cls(
-            rows,
-            rows if train is None else rows[train],
-            checks if held is None or not len(held) else rows[held],
-        )
+        train = selected(folder, "train.index")
+        return cls(rows, rows if train is None else rows[train], _checks(folder, rows))
 
     def kept(self, max_length: int | None, strategy: str = "delete") -> Kept:
         """What ms-swift trains on with this ``max_length`` (None: no limit).
@@ -61,6 +56,15 @@ class Lengths:
             train_tokens=int(train.sum(dtype=np.int64)),
             eval_rows=len(checks),
         )
+
+
+def _checks(folder: Path, rows: Array) -> Array:
+    """The lengths of the rows that validate: held out by a split, or from datasets of their own."""
+    held, chosen = selected(folder, "train.held"), selected(folder, "eval.index")
+    if held is not None and len(held):
+        return rows[held]
+    checks: Array = column(folder, "eval", "length")
+    return checks if chosen is None else checks[chosen]
 
 
 def stats(lengths: Array) -> LengthStats:

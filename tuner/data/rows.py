@@ -94,9 +94,12 @@ def column(folder: Path, side: Side, name: str) -> NDArray[Any]:
     return np.memmap(path, kind, "r")
 
 
-def selected(folder: Path, which: Literal["index", "held"]) -> NDArray[np.int64] | None:
-    """Positions of the rows that train, or of those that a split holds out; None: there is no split."""
-    path = folder / f"train.{which}"
+Selection = Literal["train.index", "train.held", "eval.index"]
+
+
+def selected(folder: Path, which: Selection) -> NDArray[np.int64] | None:
+    """Positions of the rows that train, that a split holds out, or that validate; None: all, or none held."""
+    path = folder / which
     return np.fromfile(path, "<i8") if path.is_file() else None
 
 

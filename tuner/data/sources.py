@@ -25,11 +25,14 @@ def resolve(
     validation: Sequence[str] = (),
     split_ratio: float = 0.0,
     values: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    agent_template: str | None = None,
 ) -> tuple[DatasetRef, str]:
     """The dataset in ms-swift's words, and the format of its first local file ("" for ids).
 
     ``embedded/<name>`` is filled with ``values`` (its placeholders) and brings
     its own validation rows unless others are given. Local files are looked at.
+    ``columns`` names what a column means to ms-swift where its own name does not.
 
     Raises:
         InputError: nothing given, an empty placeholder, a bad file, both a
@@ -54,10 +57,10 @@ def resolve(
             own_validation.append(checks)
             shape = shape or "messages (jsonl)"
         else:
-            shape = shape or _known(name)
+            shape = shape or _known(name, columns or {})
             resolved.append(absolute(name))
     for name in held_out:
-        _known(name)
+        _known(name, columns or {})
     chosen_validation = tuple(held_out)
     held_out = [absolute(name) for name in held_out]
     if not held_out and not split_ratio:
@@ -65,8 +68,9 @@ def resolve(
     if held_out and split_ratio:
         raise InputError("data.two_validations")
     ref = DatasetRef(
-        tuple(resolved), tuple(held_out), split_ratio, tuple(chosen), chosen_validation, filled
-    )
+        tuple(resolved), tuple(held_out), split_ratio, tuple(chosen), chosen_validation, filled,
+        dict(columns or {}), agent_template or None,
+    )  # fmt: skip
     return ref, shape
 
 
@@ -86,11 +90,11 @@ def _embedded(
     return dataset, str(rows), str(checks)
 
 
-def _known(name: str) -> str:
+def _known(name: str, columns: Mapping[str, str]) -> str:
     """The format of a local file; "" for an id. Raises for what is neither."""
     path = existing(_COUNT.sub("", name))
     if path is not None:
-        return files.check(path)
+        return files.check(path, columns)
     kind = Path(_COUNT.sub("", name)).suffix.lstrip(".")
     looks_like_path = name.startswith(("/", "./", "../", "~")) or kind in files.KINDS
     if looks_like_path:

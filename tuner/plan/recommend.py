@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -105,6 +106,8 @@ def config(
         dataset=list(data.train),
         val_dataset=list(data.validation) or None,
         split_dataset_ratio=data.split_ratio or None,
+        columns=json.dumps(dict(data.columns), ensure_ascii=False) if data.columns else None,
+        agent_template=data.agent_template,
         tuner_type="lora",
         torch_dtype=dtype,
         gradient_checkpointing=False if small else None,

@@ -1,8 +1,8 @@
 """One row as the model gets it: each token with its weight in the loss, and where max_length cuts.
 
 Plain HTML from a :class:`tuner.data.masks.Mask`. Colour is never the only sign:
-what is trained is underlined, what is lost is struck out, a special token has a
-frame, and each shade stands in the legend with its number.
+what is trained is underlined, what is cut off is struck out, a special token has
+a frame, and each shade stands in the legend with its number.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ CSS: Final = """
 .dark .mask .tk.on { border-bottom-color: #979df5; }
 .mask .tk.special, .mask .tk.raw { font-family: var(--font-mono); font-size: 12px; }
 .mask .tk.special { box-shadow: inset 0 0 0 1px var(--body-text-color-subdued); border-radius: 4px; padding: 2px 3px; }
-.mask .tk.gone { text-decoration: line-through; text-decoration-color: #d9534f; opacity: .62; }
+.mask .tk.gone { color: var(--body-text-color-subdued); background: none; text-decoration: line-through; text-decoration-color: #d9534f; }
+.mask.dropped .tk.gone { text-decoration: none; }
 .mask .tk i { font-style: normal; opacity: .6; user-select: none; }
 .mask-cut { display: inline-block; vertical-align: text-bottom; border-left: 3px solid #d9534f; padding: 0 6px; margin: 0 2px; font-size: 12px;
   line-height: 1.6; font-weight: 600; white-space: normal; background: color-mix(in srgb, #d9534f 14%, transparent); border-radius: 0 4px 4px 0; }
@@ -52,7 +53,7 @@ CSS: Final = """
 def render(mask: Mask, lang: Lang) -> str:
     """The verdict, the counts, the legend, the tokens."""
     return (
-        f'<div class="mask">{_verdict(mask, lang)}'
+        f'<div class="mask{" dropped" if mask.dropped else ""}">{_verdict(mask, lang)}'
         f'<p class="mask-counts">{esc(counts(mask).say(lang))} '
         f"<code>loss_scale {esc(mask.loss_scale)}</code></p>"
         f"{_legend(mask, lang)}{_tokens(mask, lang)}</div>"

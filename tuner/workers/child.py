@@ -23,6 +23,9 @@ from tuner.workers.wire import read_line, write_line
 #: verb -> module and function; the module is imported at the verb's first use
 VERBS: Final = {
     "inspect_model": ("tuner.workers.templates", "inspect_model"),
+    "findings": ("tuner.data.findings.scan", "serve"),
+    "clean": ("tuner.data.cleaning", "serve"),
+    "mask": ("tuner.workers.mask", "mask"),
     "measure": ("tuner.data.measure", "measure"),
     "answer": ("tuner.workers.answers", "answer"),
     "convert": ("tuner.workers.convert", "convert"),

@@ -240,9 +240,10 @@ def serve(spec: Mapping[str, Any], requests: Iterable[str], out: BinaryIO) -> No
             counting.shapes |= {tuple(shape["roles"]): from_json(shape) for shape in shapes}
             source.seek(start)
             data = source.read(end - start)
+            if len(data) < end - start:
+                _send(out, {"row": 0, "why": "changed"}, ())
+                continue
             try:
-                if len(data) < end - start:
-                    raise Deviates(0, "changed")
                 counted = counting.piece(data, start)
             except Deviates as deviation:
                 _send(out, {"row": deviation.row, "why": deviation.why}, ())
@@ -258,8 +259,7 @@ def serve(spec: Mapping[str, Any], requests: Iterable[str], out: BinaryIO) -> No
 
 def _send(out: BinaryIO, header: Mapping[str, Any], arrays: Sequence[NDArray[Any]]) -> None:
     out.write(json.dumps(header).encode() + b"\n")
-    for array in arrays:
-        out.write(array.tobytes())
+    out.writelines(array.tobytes() for array in arrays)
     out.flush()
 
 

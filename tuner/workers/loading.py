@@ -234,6 +234,8 @@ def reason_of(error: Exception) -> Sentence:
         role := re.match(r"message: .*'role': '([^']*)'", text)
     ):
         return Sentence("reason.bad_role", {"role": role[1]})
+    if "agent_template" in text and isinstance(error, ValueError):
+        return Sentence("reason.no_agent_template")
     return Sentence("reason.other", {"text": text or type(error).__name__})
 
 

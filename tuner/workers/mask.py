@@ -9,7 +9,8 @@ this module loads no torch.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import groupby
@@ -29,8 +30,8 @@ STRATEGIES: Final = ("delete", "left", "right")
 IGNORED: Final = -100
 #: What a decoder writes for bytes that are no character.
 LOST: Final = "\ufffd"
-#: Tokens before a text that decide how its beginning is written.
-CONTEXT: Final = 6
+#: More tokens than any character has.
+LONGEST: Final = 16
 
 
 def mask(
@@ -62,7 +63,7 @@ def mask(
     trained = sum(label != IGNORED for label in labels[1:])
     trained_kept = sum(labels[place] != IGNORED for place in places[1:])
     dropped = bool(ids) and not places
-    pieces = cut_up(encoder.tokenizer, ids, weights, kept, encoder.special, encoder.spelled)
+    pieces = cut_up(encoder.tokenizer, ids, weights, kept, encoder.special)
     return {
         "tokens": [vars(piece) for piece in pieces],
         "length": len(ids),
@@ -107,7 +108,6 @@ class _Encoder:
     template: Any
     loss_scale: str  #: as the run's arguments make it of the one that was given
     special: frozenset[int]
-    spelled: Callable[[int], bytes]  #: a token's bytes, if the tokenizer's vocabulary is of bytes
 
     @property
     def tokenizer(self) -> Any:
@@ -132,13 +132,7 @@ def _encoder(
     made.set_mode("train")
     tokenizer = made.tokenizer
     added = {i for i, token in tokenizer.added_tokens_decoder.items() if str(token).strip()}
-
-    @cache
-    def spelled(ident: int) -> bytes:
-        return spell(tokenizer.convert_ids_to_tokens(ident) or "")
-
-    special = frozenset(added | set(tokenizer.all_special_ids))
-    return _Encoder(made, arguments.loss_scale, special, spelled)
+    return _Encoder(made, arguments.loss_scale, frozenset(added | set(tokenizer.all_special_ids)))
 
 
 @lru_cache(maxsize=2)
@@ -159,13 +153,11 @@ def _encoded(template: Any, row: Mapping[str, Any]) -> tuple[list[int], list[int
     try:
         # A row of a file as it came has not met ms-swift's preprocessors yet; others stay as they are.
         ready = prepared(row, tuple(row))
-        if ready is None:
-            raise InputError("mask.refused", reason=Sentence("reason.no_messages"))
-        encoded = template.encode(ready)
-    except InputError:
-        raise
+        encoded = template.encode(ready) if ready else None
     except Exception as error:  # whatever ms-swift raises is the reason
         _refuse(error)
+    if encoded is None:
+        raise InputError("mask.refused", reason=Sentence("reason.no_messages"))
     ids: list[int] = list(encoded["input_ids"])
     labels: list[int] = list(encoded.get("labels") or [IGNORED] * len(ids))
     scale = encoded.get("loss_scale")
@@ -229,7 +221,7 @@ class Piece:
 
 def cut_up(
     tokenizer: Any, ids: Sequence[int], weights: Sequence[float], kept: Sequence[bool],
-    special: Collection[int], spelled: Callable[[int], bytes],
+    special: Collection[int],
 ) -> list[Piece]:  # fmt: skip
     """The tokens as text. Joined, it is the text of the whole sequence, but for ``raw`` pieces."""
 
@@ -237,30 +229,48 @@ def cut_up(
         # A special token stands alone.
         return weights[place], kept[place], place if ids[place] in special else None
 
-    of_bytes = b"".join(map(spelled, ids)).decode(errors="replace") == _decoded(tokenizer, ids)
-    pieces = []
+    spelled = _spelled(tokenizer, ids)
+    pieces: list[Piece] = []
     for (weight, stays, alone), run in groupby(range(len(ids)), key=look):
         places = list(run)
-        start, end = places[0], places[-1] + 1
-        texts = (
-            _by_bytes(ids[start:end], spelled) if of_bytes
-            else _by_decoding(tokenizer, ids, start, end)
-        )  # fmt: skip
+        part = ids[places[0] : places[-1] + 1]
+        if spelled is not None:
+            texts = _by_bytes(part, spelled[places[0] : places[-1] + 1])
+        else:
+            before = pieces[-1].ids if pieces and not pieces[-1].raw else []
+            texts = _by_decoding(tokenizer, part, before)
         pieces += [
             Piece(text, group, weight, alone is not None, stays, raw) for group, text, raw in texts
         ]
     return pieces
 
 
+def _spelled(tokenizer: Any, ids: Sequence[int]) -> list[bytes] | None:
+    """The bytes of each token, as the one of two spellings that gives the sequence's text; None: neither does."""
+    names = tokenizer.convert_ids_to_tokens(list(ids))
+    text = _decoded(tokenizer, ids)
+    for spell in (spell_bytes, spell_pieces):
+        spelled = [spell(name or "") for name in names]
+        whole = b"".join(spelled).decode(errors="replace")
+        if whole == f" {text}" and spelled[0][:1] == b" ":
+            # A decoder of pieces takes away the space that stands before the first word.
+            return [spelled[0][1:], *spelled[1:]]
+        if whole == text:
+            return spelled
+    return None
+
+
 def _by_bytes(
-    ids: Sequence[int], spelled: Callable[[int], bytes]
+    ids: Sequence[int], spelled: Sequence[bytes]
 ) -> Iterator[tuple[list[int], str, bool]]:
     """Tokens until they are whole characters, and their text."""
     group: list[int] = []
     held = b""
-    for ident in ids:
+    for ident, part in zip(ids, spelled, strict=True):
         group.append(ident)
-        held += spelled(ident)
+        held += part
+        if not held:
+            continue
         try:
             yield group, held.decode(), False
         except UnicodeDecodeError as error:
@@ -269,26 +279,32 @@ def _by_bytes(
             yield group, held.decode(errors=NAMED), True
         group, held = [], b""
     if group:
-        yield group, held.decode(errors=NAMED), True
+        yield group, held.decode(errors=NAMED), bool(held)
 
 
 def _by_decoding(
-    tokenizer: Any, ids: Sequence[int], start: int, end: int
+    tokenizer: Any, ids: Sequence[int], before: list[int]
 ) -> Iterator[tuple[list[int], str, bool]]:
-    """The same for any tokenizer: what each token adds to the text of those before it."""
-    at = start
-    base = _decoded(tokenizer, ids[max(0, at - CONTEXT) : at])
-    for place in range(start + 1, end + 1):
-        whole = _decoded(tokenizer, ids[max(0, at - CONTEXT) : place])
+    """The same for any other tokenizer: what tokens add to the text of those before them."""
+    group: list[int] = []
+    base = _decoded(tokenizer, before)
+    for ident in ids:
+        group.append(ident)
+        whole = _decoded(tokenizer, before + group)
         added = whole[len(base) :]
-        if not whole.startswith(base) or added.endswith(LOST) or not (added or place == end):
+        clean = whole.startswith(base) and added and not added.endswith(LOST)
+        if not clean and len(group) < LONGEST:
             continue
-        yield list(ids[at:place]), added, False
-        at = place
-        base = _decoded(tokenizer, ids[max(0, at - CONTEXT) : at])
-    if at < end:
-        names = tokenizer.convert_ids_to_tokens(list(ids[at:end]))
-        yield list(ids[at:end]), "".join(names), True
+        yield (group, added, False) if clean else (group, _named(tokenizer, group), True)
+        before, group = group, []
+        base = _decoded(tokenizer, before)
+    if group:
+        yield group, _named(tokenizer, group), True
+
+
+def _named(tokenizer: Any, ids: Sequence[int]) -> str:
+    """Tokens by their names in the vocabulary."""
+    return "".join(name or "" for name in tokenizer.convert_ids_to_tokens(list(ids)))
 
 
 def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
@@ -318,9 +334,17 @@ def _alphabet() -> dict[str, int]:
     }
 
 
-def spell(token: str) -> bytes:
+@lru_cache(maxsize=1 << 18)
+def spell_bytes(token: str) -> bytes:
     """The bytes of a token of a byte-level vocabulary; an added token may hold any character."""
     alphabet = _alphabet()
     if all(character in alphabet for character in token):
         return bytes(alphabet[character] for character in token)
     return token.encode()
+
+
+def spell_pieces(token: str) -> bytes:
+    """The bytes of a token of a vocabulary of pieces: a mark for a space, names for single bytes."""
+    if byte := re.fullmatch("<0x([0-9A-F]{2})>", token):
+        return bytes.fromhex(byte[1])
+    return token.replace("\u2581", " ").encode()

@@ -1,8 +1,8 @@
 """The parent's side: warm children by role, started at need, ended when idle.
 
-A child is a process; a crash in it, or ending it, never touches the app. Two
-roles exist so that reading data and answering prompts do not wait for one
-another. Try it::
+A child is a process; a crash in it, or ending it, never touches the app. Roles
+exist so that measuring rows, reading their texts and answering prompts do not
+wait for one another. Try it::
 
     pool = Pool(Path("/tmp/logs")); pool.call("data", "warm"); pool.close()
 """
@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import psutil
 
@@ -26,7 +26,7 @@ from tuner.errors import BusyError, TunerError, WorkerError
 from tuner.records import Sentence, from_dict
 from tuner.workers.wire import read_line, write_line
 
-Role = Literal["data", "chat"]
+Role = Literal["data", "text", "chat"]
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 #: What a child's environment gets on top of the app's own: no progress pings,
@@ -165,7 +165,7 @@ class Pool:
     """The warm children of one app."""
 
     def __init__(self, logs: Path, idle_seconds: float = 600) -> None:
-        self._workers: dict[Role, Worker] = {role: Worker(role, logs) for role in ("data", "chat")}
+        self._workers: dict[Role, Worker] = {role: Worker(role, logs) for role in get_args(Role)}
         self._idle_seconds = idle_seconds
 
     def worker(self, role: Role) -> Worker:

@@ -68,7 +68,9 @@ class Reference:
 
     def encode_quickly(self, row: dict[str, Any]) -> tuple[int, int]:
         """As :meth:`encode`, without its copies, within :meth:`quick`. The row is used up."""
-        return _measured(self.template.encode.__wrapped__.__wrapped__(self.template, row, return_length=True))
+        return _measured(
+            self.template.encode.__wrapped__.__wrapped__(self.template, row, return_length=True)
+        )
 
     @contextlib.contextmanager
     def quick(self, encoder: Encoder) -> Iterator[None]:
@@ -179,9 +181,7 @@ class Reference:
 def measure(shape: Shape, contents: Sequence[str], encoder: Encoder) -> tuple[int, int]:
     """Length and trained tokens of one row of this shape."""
     counts = encoder.counts([piece.text(contents) for piece in shape.pieces])
-    trained = sum(
-        count for count, piece in zip(counts, shape.pieces, strict=True) if piece.trained
-    )
+    trained = sum(count for count, piece in zip(counts, shape.pieces, strict=True) if piece.trained)
     return shape.fixed + sum(counts), shape.fixed_trained + trained
 
 
@@ -191,6 +191,4 @@ def _measured(encoded: Any) -> tuple[int, int]:
 
 
 def _messages(roles: Sequence[str], contents: Sequence[str]) -> dict[str, Any]:
-    return {
-        "messages": [{"role": r, "content": c} for r, c in zip(roles, contents, strict=True)]
-    }
+    return {"messages": [{"role": r, "content": c} for r, c in zip(roles, contents, strict=True)]}

@@ -44,6 +44,11 @@ class Copies:
         """The rows that are a copy of another one that stays."""
         return self.numbers[self.numbers != self.first]
 
+    def pairs(self, most: int) -> list[tuple[int, int]]:
+        """Some pairs of the row that stays and a copy of it."""
+        places = np.flatnonzero(self.numbers != self.first)[:most]
+        return list(zip(self.first[places].tolist(), self.numbers[places].tolist(), strict=True))
+
 
 def copies(
     numbers: NDArray[np.int64], digests: NDArray[np.uint64], keep: NDArray[np.bool_]

@@ -12,6 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import phonenumbers
+from stdnum import luhn
+from stdnum.cn import ric
+from stdnum.us import ssn
+
 Kind = Literal["key", "email", "id", "card", "phone"]
 #: Where two overlap, the first of these names them both.
 _ORDER: Final[tuple[Kind, ...]] = ("key", "email", "id", "card", "phone")
@@ -49,13 +54,15 @@ _KEY: Final = re.compile(
         | [0-9]{8,10} :AA [0-9A-Za-z_\-]{33}                           # Telegram
         | eyJ [0-9A-Za-z_\-]{10,} \.eyJ [0-9A-Za-z_\-]{10,} \. [0-9A-Za-z_\-]{16,}
     ) (?![0-9A-Za-z])
-    | (?i: (?:api|secret|access|auth|private|bearer) [_\- ]? (?:key|token|secret)?
-        ["']? \s* [:=：]? \s* ["']? ) (?P<named> (?<![0-9A-Za-z_+/\-])[0-9A-Za-z_+/\-]{24,} ={0,2} )
+    | (?i: (?:api|secret|access|auth|private|client) [_\- ]? (?:key|token|secret) (?:[_\- ]id)?
+        ["']? \s* [:=：] \s* ["']? | bearer \s+ ) (?P<named> [0-9A-Za-z_+/\-]{20,} ={0,2} )
     """,
     re.VERBOSE | re.DOTALL,
 )
 _LOGIN: Final = re.compile(r"://([^\s/:@\"'<>]{1,64}):([^\s/@\"'<>]{3,64})@[0-9A-Za-z]")
-_EXAMPLE: Final = re.compile(r"example|xxxx|your|1234567890|abcdefgh|\*\*\*|password|placeholder", re.I)
+_EXAMPLE: Final = re.compile(
+    r"example|xxxx|your|1234567890|abcdefgh|\*\*\*|password|placeholder", re.I
+)
 
 _EMAIL: Final = re.compile(
     r"(?<![0-9A-Za-z._%+\-])([0-9A-Za-z][0-9A-Za-z._%+\-]{0,63})"
@@ -65,11 +72,29 @@ _EMAIL: Final = re.compile(
     re.IGNORECASE,
 )
 _NOBODY: Final = re.compile(
-    r"(?:.*\.)?(?:example|test|domain|company|yourcompany|yourdomain|email|mail|sample)\.",
+    r"(?:.*\.)?(?:example|test|domain|company|yourcompany|yourdomain|email|sample)\.",
     re.IGNORECASE,
 )
 _NOBODIES: Final = frozenset(
-    {"git", "user", "username", "name", "you", "your", "example", "someone", "noreply", "no-reply"}
+    {
+        "git",
+        "user",
+        "username",
+        "name",
+        "you",
+        "your",
+        "yourname",
+        "your.name",
+        "example",
+        "someone",
+        "noreply",
+        "no-reply",
+        "john.doe",
+        "jane.doe",
+        "johndoe",
+        "janedoe",
+        "zhangsan",
+    }  # fmt: skip
 )
 
 _DIGITS: Final = re.compile(r"[0-9](?:[ ()\-]{0,2}[0-9]){7,}[Xx]?")
@@ -102,7 +127,12 @@ def spans(text: str) -> list[Span]:
         found += _addresses(text)
     for run in _DIGITS.finditer(text):
         found += _numbers(text, run.start(), run.end())
-    return _merged(found) if len(found) > 1 else found
+    if not found:
+        return found
+    # The same value may stand elsewhere, where nothing around it gives it away.
+    for kind, value in {(span.kind, text[span.start : span.end]) for span in found}:
+        found += [Span(m.start(), m.end(), kind) for m in re.finditer(re.escape(value), text)]
+    return _merged(found)
 
 
 def _keys(text: str) -> Iterator[Span]:
@@ -138,14 +168,10 @@ def _addresses(text: str) -> Iterator[Span]:
 
 def _numbers(text: str, start: int, end: int) -> Iterator[Span]:
     """Numbers that belong to a person in a run of digits, by checksum and numbering plan."""
-    import phonenumbers
-    from stdnum import luhn
-    from stdnum.cn import ric
-    from stdnum.us import ssn
-
-    start, end = max(0, start - 2), end + 1  # a plus or a bracket may stand before it
-    if _SUM.search(text, max(0, start - 2), start + 2):
+    if _SUM.search(text, max(0, start - 4), start):
         return
+    # A plus or a bracket may stand before it; what stands after it tells amounts from phones.
+    start, end = max(0, start - 2), end + 8
     for match in _ID.finditer(text, start, end):
         if ric.is_valid(match[0]):
             yield Span(match.start(), match.end(), "id")
