@@ -69,7 +69,7 @@ def _serve(settings: Settings) -> None:
     auth = ("tuner", settings.password) if settings.needs_login and settings.password else None
     try:
         blocks.launch(
-            server_name=settings.host, server_port=settings.port, theme=theme.theme(), css=theme.CSS,
+            server_name=settings.host, server_port=settings.port, theme=theme.theme(), css=shell.CSS,
             auth=auth, quiet=True, share=False, ssr_mode=False, show_error=False,
             footer_links=[], prevent_thread_lock=True, i18n=None,
         )  # fmt: skip

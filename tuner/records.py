@@ -170,7 +170,9 @@ class DatasetReport:
     folder: str  #: columns on disk, see ``tuner/data/rows.py``
     eval_rows: int  #: validation rows, before max_length
     exact: bool
-    ledger: tuple[LedgerLine, ...] = ()  #: up to the split; what fits is counted for each max_length
+    ledger: tuple[
+        LedgerLine, ...
+    ] = ()  #: up to the split; what fits is counted for each max_length
     problems: tuple[RowProblem, ...] = ()  #: the first of them
     problem_count: int = 0
     trained_tokens: int = 0  #: over all valid rows, before max_length

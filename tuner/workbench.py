@@ -95,21 +95,8 @@ class Workbench:
     def ledger(
         self, report: DatasetReport, max_length: int | None, values: Mapping[str, Any]
     ) -> tuple[LedgerLine, ...]:
-        """What each stage leaves of the rows, down to optimizer steps with these knob values.
-
-        Raises ``OSError`` when the report's columns are gone.
-        """
-        lengths = Lengths.load(report.folder)
-        rest = ledger.after_split(report.ledger, lengths, max_length)
-        steps = tuple(
-            LedgerLine(
-                "steps",
-                recommend.steps_of(values, lengths.kept(max_length, strategy)).steps,
-                strategy=strategy,
-            )
-            for strategy in ledger.STRATEGIES
-        )
-        return (*report.ledger, *rest, *steps)
+        """As :func:`ledger_of`. Raises ``OSError`` when the report's columns are gone."""
+        return ledger_of(report, Lengths.load(report.folder), max_length, values)
 
     def findings(
         self, report: DatasetReport, progress: inspection.Tell = lambda _: None
@@ -210,6 +197,21 @@ class Workbench:
         return self.start(
             config, documents_of(model, data, report, plan), {"demo": True, "probes": probes}
         )
+
+
+def ledger_of(
+    report: DatasetReport, lengths: Lengths, max_length: int | None, values: Mapping[str, Any]
+) -> tuple[LedgerLine, ...]:
+    """What each stage leaves of the rows, down to optimizer steps with these knob values."""
+    steps = tuple(
+        LedgerLine(
+            "steps",
+            recommend.steps_of(values, lengths.kept(max_length, strategy)).steps,
+            strategy=strategy,
+        )
+        for strategy in ledger.STRATEGIES
+    )
+    return (*report.ledger, *ledger.after_split(report.ledger, lengths, max_length), *steps)
 
 
 def estimate_in_words(values: Mapping[str, Any]) -> Sentence:

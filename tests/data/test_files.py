@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.helpers import chat, write_jsonl
-from tuner.data.files import check, shape
+from tuner.data.files import check
+from tuner.data.formats import shape
 from tuner.errors import InputError, NotFoundError, TunerError
 
 GOOD = json.dumps(chat("你好", "Hi"), ensure_ascii=False)
@@ -54,7 +55,7 @@ def test_rows_are_recognised_in_every_kind_of_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_format_is_named_by_its_columns(row: dict[str, Any], name: str) -> None:
-    assert shape(row) == name
+    assert shape(row, {}) == name
 
 
 def test_a_file_that_is_not_there_is_missing(tmp_path: Path) -> None:

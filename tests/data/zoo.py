@@ -447,14 +447,20 @@ def folder_with_known_name(folder: Path) -> Sequence[Path]:
     return [inner]
 
 
-@kind("a file whose name holds what a shell would expand")
+@kind("a file whose name holds spaces, #2, brackets, a comma, Chinese")
+def odd_name(folder: Path) -> Sequence[Path]:
+    return jsonl(folder, chats(14), " rows #2 (copy), {1}: 海.jsonl")
+
+
+@kind("a file whose name holds square brackets")
 def name_with_brackets(folder: Path) -> Sequence[Path]:
-    return jsonl(folder, chats(14), "rows[1] #2 (copy), 海.jsonl")
+    return jsonl(folder, chats(14), "rows[1].jsonl")
 
 
-@kind("a file whose ending is in upper case")
-def upper_case_ending(folder: Path) -> Sequence[Path]:
-    return jsonl(folder, chats(14), "rows.JSONL")
+@kind("a file whose name holds a star, beside one that it matches")
+def name_with_star(folder: Path) -> Sequence[Path]:
+    jsonl(folder, [chat(n) for n in range(14, 28)], "rows-2.jsonl")
+    return jsonl(folder, chats(14), "rows*.jsonl")
 
 
 # Rows that are wrong.
@@ -1052,7 +1058,7 @@ def tools_as_text(folder: Path) -> Sequence[Path]:
     return jsonl(folder, rows)
 
 
-@kind("tool calls; tools as lists of different objects", agent_template="hermes", max_length=640)
+@kind("tool calls; tools as lists of different objects", agent_template="hermes", max_length=704)
 def tools_as_lists(folder: Path) -> Sequence[Path]:
     all_tools = [tool("dive", metres="integer"), tool("swim", where="string", how="string")]
     rows: list[Row] = [
@@ -1063,7 +1069,7 @@ def tools_as_lists(folder: Path) -> Sequence[Path]:
     return jsonl(folder, rows)
 
 
-@kind("tool calls and tools as text, told in ReAct", agent_template="react_en", max_length=700)
+@kind("tool calls and tools as text, told in ReAct", agent_template="react_en", max_length=704)
 def tools_in_react(folder: Path) -> Sequence[Path]:
     rows: list[Row] = [
         {"tools": dumped([tool("dive", metres="integer")]), "messages": with_tools(n)}
@@ -1072,7 +1078,7 @@ def tools_in_react(folder: Path) -> Sequence[Path]:
     return jsonl(folder, rows + [chat(n) for n in range(12, 18)])
 
 
-@kind("tool calls as OpenAI writes them", agent_template="hermes", max_length=640)
+@kind("tool calls as OpenAI writes them", agent_template="hermes", max_length=704)
 def openai_tools(folder: Path) -> Sequence[Path]:
     rows = []
     for n in range(14):

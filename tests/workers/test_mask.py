@@ -6,6 +6,7 @@ max_length and truncation_strategy set as a run sets them.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers import chat
+from tuner.data.masks import of
 from tuner.errors import InputError
+from tuner.records import to_dict
 from tuner.workers.child import Call
 from tuner.workers.mask import cut_up, mask, survivors
 
@@ -54,6 +57,7 @@ class Fish:
     """A model, asked for masks by the verb and by ms-swift's own template."""
 
     def __init__(self, folder: Path, model_type: str, template: str) -> None:
+        self._processor: Any = None
         self.about: dict[str, Any] = {
             "model": str(folder),
             "model_type": model_type,
@@ -71,7 +75,10 @@ class Fish:
         from swift.arguments import BaseArguments
 
         given = {name: value for name, value in values.items() if value is not None}
-        template = BaseArguments(**self.about, **given).get_template()
+        arguments = BaseArguments(**self.about, **given)
+        if self._processor is None:
+            self._processor = arguments.get_model_processor(load_model=False)[1]
+        template = arguments.get_template(self._processor)
         template.set_mode("train")
         return template, template.encode(row)
 
@@ -126,6 +133,7 @@ def test_tokens_and_weights_are_those_of_ms_swift(
     assert found["verdict"] == "ok"
     assert found["trained"] == found["trained_kept"] > 0
     assert not any(piece["raw"] for piece in found["tokens"])
+    assert to_dict(of(json.loads(json.dumps(found)))) == found  # nothing of it is lost on the way
 
 
 @pytest.mark.slow

@@ -172,7 +172,7 @@ def _share(weight: Floats, hit: Floats | NDArray[np.bool_], value: float) -> Int
     rest = weight * (hit - value) / weight.sum()
     square = rest * rest
     n = len(weight)
-    variance = float(square.sum()) * n / (n - 1)
+    variance = float(square.sum()) * n / max(1, n - 1)
     if variance <= 1e-24:
         return found
     # Korn and Graubard: the sample size that a plain sample of this variance would have.

@@ -23,6 +23,45 @@ RESPONSE: Final = (
 SYSTEM: Final = ("system", "system_prompt")
 #: What a column may be mapped to.
 MEANINGS: Final = ("messages", "query", "response", "system", "history", "tools", "channel")
+#: How tools are told to a model, by ms-swift's names (``agent_template_map``; a test compares them).
+AGENT_TEMPLATES: Final = (
+    "hermes",
+    "react_en",
+    "react_zh",
+    "qwen_en",
+    "qwen_zh",
+    "qwen_en_parallel",
+    "qwen_zh_parallel",
+    "qwen3_coder",
+    "qwen3_5",
+    "chatglm4",
+    "glm4",
+    "glm4_5",
+    "glm4_7",
+    "glm5_1",
+    "llama3",
+    "llama4",
+    "mistral",
+    "deepseek_v3_1",
+    "deepseek_v4",
+    "deepseek_v41",
+    "gemma4",
+    "hunyuan_hermes",
+    "hy_v3",
+    "hy_v3_preview",
+    "kimi_k25",
+    "kimi_k3",
+    "ling3",
+    "minicpm5",
+    "minimax_m2",
+    "minimax_m3",
+    "react_grpo",
+    "seed_oss",
+    "spark2_5",
+    "toolbench",
+    "xing4_0",
+    "youtu",
+)
 
 
 def shape(row: Mapping[str, Any], columns: Mapping[str, str]) -> str:

@@ -26,6 +26,7 @@ class Lengths:
     rows: Array
     train: Array
     validation: Array
+    trained: Array  #: of ``rows``: how many tokens count in the loss
 
     @classmethod
     def load(cls, of: str) -> Lengths:
@@ -33,7 +34,9 @@ class Lengths:
         folder = Path(of)
         rows: Array = column(folder, "train", "length")
         train = selected(folder, "train.index")
-        return cls(rows, rows if train is None else rows[train], _checks(folder, rows))
+        trained: Array = column(folder, "train", "trained")
+        chosen = rows if train is None else rows[train]
+        return cls(rows, chosen, _checks(folder, rows), trained)
 
     def kept(self, max_length: int | None, strategy: str = "delete") -> Kept:
         """What ms-swift trains on with this ``max_length`` (None: no limit).
@@ -41,7 +44,7 @@ class Lengths:
         ``delete`` drops rows that are longer, ``left`` and ``right`` cut them.
         A row that is exactly ``max_length`` long fits.
         """
-        limit = np.iinfo(np.int32).max if max_length is None else max_length
+        limit = _fits(max_length)
         over = self.rows > limit
         dropping = strategy == "delete"
         train = self.train[self.train <= limit] if dropping else np.minimum(self.train, limit)
@@ -56,6 +59,23 @@ class Lengths:
             train_tokens=int(train.sum(dtype=np.int64)),
             eval_rows=len(checks),
         )
+
+    def answers_cut(self, max_length: int | None, strategy: str) -> int:
+        """Valid rows that lose a part of an answer.
+
+        ``right`` cuts the end, where a row's answer is. ``left`` cuts the beginning:
+        an answer is touched for certain where its tokens alone are more than fit.
+        """
+        if strategy == "delete":
+            return 0
+        limit = _fits(max_length)
+        longer = self.rows > limit
+        return int((longer if strategy == "right" else longer & (self.trained > limit)).sum())
+
+
+def _fits(limit: int | None) -> int:
+    """A limit that an array can be compared with."""
+    return np.iinfo(np.int32).max if limit is None else limit
 
 
 def _checks(folder: Path, rows: Array) -> Array:

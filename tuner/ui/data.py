@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from tuner import presets
+from tuner.data import formats
 from tuner.export import code
 from tuner.records import Sentence
 from tuner.texts import Lang, say
-from tuner.ui import html
+from tuner.ui import html, ledger, quality
 from tuner.ui.model import looked
 from tuner.ui.notebook import Note, Notebook
 from tuner.ui.page import Page, Steps
 from tuner.ui.work import Tell
-from tuner.workbench import DEFAULT_NAMES, DEMO_DATASET
+from tuner.workbench import DEFAULT_NAMES, DEMO_DATASET, estimate_in_words
 
 
 def build(page: Page, with_files: bool) -> None:
@@ -77,8 +79,24 @@ def build(page: Page, with_files: bool) -> None:
                     elem_classes="act",
                     file_types=[".jsonl", ".json", ".csv", ".parquet", ".txt"],
                 )
+        with page.words.make(gr.Accordion, {"label": "ui.columns.title"}, open=False), gr.Row():
+            for meaning in ("query", "response", "system"):
+                page.parts[f"column-{meaning}"] = page.words.make(
+                    gr.Textbox,
+                    {"label": f"ui.columns.{meaning}", "placeholder": "ui.columns.hint"},
+                    elem_id=f"column-{meaning}",
+                )
+            page.parts["agent_template"] = page.words.make(
+                gr.Dropdown,
+                {"label": "ui.columns.agent_template", "info": "ui.columns.agent_info"},
+                choices=["", *formats.AGENT_TEMPLATES],
+                value="",
+                allow_custom_value=True,
+                elem_id="agent-template",
+            )
         page.note("data")
         page.words.view(gr.HTML, _card)
+        quality.build(page, with_files)
         page.fold("python", lambda nb: code.data(nb.data) if nb.data else "")
     page.parts |= {
         "train": train,
@@ -93,6 +111,7 @@ def build(page: Page, with_files: bool) -> None:
 def wire(page: Page) -> Any:
     """What the cell's buttons do; returns the event after which rows, lengths and plan are known."""
     train = page.parts["train"]
+    page.show(quality.wire(page))
     if (upload := page.parts.get("upload")) is not None:
 
         def uploaded(file: str, chosen: list[str]) -> list[str]:
@@ -118,12 +137,22 @@ def wire(page: Page) -> Any:
         name: str,
         author: str,
         system: str,
+        query: str,
+        response: str,
+        system_column: str,
+        agent_template: str,
     ) -> Steps:
         def work(tell: Tell) -> Notebook:
             known = notebook
             if known.model is None or known.model.ref != ref:
                 known = looked(page, known, ref, model_type, template, tell)
-            return measured(page, known, train, validation, ratio, name, author, system, tell)
+            named = {"query": query, "response": response, "system": system_column}
+            columns = {
+                name: meaning for meaning, box in named.items() if (name := (box or "").strip())
+            }
+            given = {"NAME": name, "AUTHOR": author}
+            asked = Asked(train, validation, ratio, given, columns, agent_template or None, system)
+            return measured(page, known, asked, tell)
 
         yield from page.steps(notebook, "data", lang, work)
 
@@ -141,6 +170,10 @@ def wire(page: Page) -> Any:
             page.parts["name"],
             page.parts["author"],
             page.parts["knob-system"],
+            page.parts["column-query"],
+            page.parts["column-response"],
+            page.parts["column-system"],
+            page.parts["agent_template"],
         ],
         [page.notebook, page.parts["note-data"]],
         show_progress="hidden",
@@ -149,41 +182,56 @@ def wire(page: Page) -> Any:
     )
 
 
-def measured(
-    page: Page,
-    notebook: Notebook,
-    train: list[str],
-    validation: str,
-    ratio: float,
-    name: str,
-    author: str,
-    system: str | None,
-    tell: Tell,
-) -> Notebook:
+@dataclass(frozen=True)
+class Asked:
+    """What the cell's boxes hold."""
+
+    train: list[str]
+    validation: str = ""
+    ratio: float = 0.0
+    values: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    agent_template: str | None = None
+    system: str | None = None
+
+
+def measured(page: Page, notebook: Notebook, asked: Asked, tell: Tell) -> Notebook:
     """The notebook with these rows read and measured, and the plan that they ask for."""
     model = notebook.model
     assert model is not None
     data, shape = page.bench.resolve_data(
-        train or [], (validation or "").split(","), ratio or 0.0, {"NAME": name, "AUTHOR": author}
-    )
+        asked.train or [], (asked.validation or "").split(","), asked.ratio or 0.0, asked.values,
+        asked.columns, asked.agent_template,
+    )  # fmt: skip
     # The first look at a model takes the prompt that the plan will advise, so that lengths and
     # plan agree; from then on the box says it, and an empty box means none.
-    used = system or (model.default_system if notebook.plan is None else None)
+    used = asked.system or (model.default_system if notebook.plan is None else None)
 
     def on_rows(said: Mapping[str, Any]) -> None:
         done, total = said.get("done", 0), said.get("total", 0)
         share = done / total if total else None
-        tell(Sentence("ui.data.reading", {"done": done, "total": total}), share)
+        if said.get("estimate"):
+            guessed.append(estimate_in_words(said["estimate"]))
+        word = Sentence("ui.data.reading", {"done": done, "total": total})
+        if guessed:
+            word = Sentence("ui.data.reading_on", {"estimate": guessed[0], "reading": word})
+        tell(word, share)
 
-    report = page.bench.inspect_data(model, data, shape, used, progress=on_rows)
+    guessed: list[Sentence] = []
+    report = page.bench.inspect_data(
+        model, data, shape, used, progress=on_rows, max_length=notebook.max_length
+    )
     plan = page.bench.recommend(model, report)
     values = {advice.knob: advice.value for advice in plan.advice}
     values["system"] = used or ""
     done = Note("ok", Sentence("ui.data.done", {"rows": report.valid, "read": report.read}))
+    changed = notebook.replace(
+        data=data, report=report, findings=None, cleaned=(), max_length=values["max_length"]
+    )
+    if report.valid <= quality.WITHOUT_ASKING:
+        changed = quality.checked(page, changed, tell)
     return (
-        notebook.replace(
-            data=data,
-            report=report,
+        changed.replace(
             plan=plan,
             system=used,
             values=values,
@@ -219,11 +267,7 @@ def _card(notebook: Notebook, lang: Lang) -> str:
             (say("ui.data.rows_eval", lang), html.count(report.eval_rows), ""),
         ]
     )
-    problems = ""
-    if report.problems:
-        rows = [(problem.row, problem.reason.say(lang)) for problem in report.problems[:8]]
-        columns = (say("ui.data.row", lang), say("ui.data.reason", lang))
-        problems = html.table(columns, rows, frozenset({0}))
+    problems = ledger.lost_rows(report, lang)
     warning = ""
     if report.untrained:
         first = ", ".join(str(row) for row in report.untrained_rows)

@@ -11,9 +11,10 @@ from tuner.data.lengths import Lengths
 from tuner.export import code
 from tuner.records import DatasetReport
 from tuner.texts import Lang, say
-from tuner.ui import html, plots
+from tuner.ui import html, ledger, look, plots
 from tuner.ui.notebook import Notebook
 from tuner.ui.page import Page
+from tuner.workbench import ledger_of
 
 
 def build(page: Page) -> None:
@@ -40,6 +41,7 @@ def build(page: Page) -> None:
             gr.Plot, figure, show_label=False, visible=False, elem_id="lengths-plot"
         )
         table = page.words.view(gr.HTML, verdict)
+        look.build(page)
         page.fold("python", _code)
     page.parts |= {
         "slider": slider,
@@ -52,6 +54,7 @@ def build(page: Page) -> None:
 def wire(page: Page) -> None:
     """What moving the slider does."""
     slider, strategy = page.parts["slider"], page.parts["strategy"]
+    look.wire(page)
 
     def moved(
         notebook: Notebook, lang: Lang, value: int, how: str
@@ -110,30 +113,27 @@ def verdict(notebook: Notebook, lang: Lang) -> str:
     percentiles = html.table(
         names, [[html.count(getattr(stats, name)) for name in names]], frozenset(range(7))
     )
-    rows = []
-    for strategy in ("delete", "right"):
-        kept = found.kept(notebook.max_length, strategy)
-        share = kept.tokens_lost / kept.tokens if kept.tokens else 0
-        rows.append(
-            (
-                say(f"ui.lengths.{strategy}", lang),
-                html.count(kept.rows),
-                html.count(kept.over if strategy == "delete" else 0),
-                html.count(kept.over if strategy == "right" else 0),
-                f"{html.count(kept.tokens_lost)} ({share:.1%})",
-            )
-        )
-    columns = [
-        say(f"ui.lengths.{name}", lang)
-        for name in ("strategy", "kept", "dropped", "cut", "tokens_lost")
-    ]
-    effect = html.table(columns, rows, frozenset({1, 2, 3, 4}))
-    how = say("ui.lengths.exact", lang, rows=report.valid)
-    return f'{percentiles}<div style="height:12px"></div>{effect}<p class="empty" style="border:0;padding:8px 0 0">{html.esc(how)}</p>'
+    lines = ledger_of(report, found, notebook.max_length, notebook.values)
+    title = html.esc(say("ui.ledger.title", lang))
+    return (
+        f'<h3 class="who">{title}</h3>{ledger.table(lines, lang)}<div class="gap"></div>'
+        f"{ledger.strategies(lines, found, notebook.max_length, notebook.strategy, lang)}"
+        f'<div class="gap"></div>{percentiles}<p class="small">{html.esc(_how(report, lang))}</p>'
+    )
+
+
+def _how(report: DatasetReport, lang: Lang) -> str:
+    """Who counted, how fast, and what was counted twice."""
+    seconds = max(report.seconds, 0.01)
+    counted = {"rows": report.valid, "path": report.path, "seconds": seconds}
+    if not report.checked:
+        return say("ui.lengths.exact_slow", lang, **counted)
+    speed = round(report.read / seconds)
+    return say("ui.lengths.exact", lang, speed=speed, checked=report.checked, **counted)
 
 
 def _strategies(lang: Lang) -> list[tuple[str, str]]:
-    return [(say(f"ui.lengths.{name}", lang), name) for name in ("delete", "right")]
+    return [(say(f"ui.lengths.{name}", lang), name) for name in ("delete", "right", "left")]
 
 
 def _code(notebook: Notebook) -> str:

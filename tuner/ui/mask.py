@@ -26,7 +26,7 @@ CSS: Final = """
 .mask { font-size: 14px; }
 .mask .note { margin-bottom: var(--t-2); }
 .mask-counts { margin: 0 0 var(--t-1); font-weight: 560; font-variant-numeric: tabular-nums; }
-.mask-counts code { font-weight: 400; font-size: 12px; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
+.mask-counts code { font-weight: 400; font-size: 12px; color: var(--body-text-color-subdued); display: inline-block; overflow-wrap: anywhere; }
 .mask-legend { display: flex; flex-wrap: wrap; gap: var(--t-1) var(--t-3); list-style: none; padding: 0 !important; margin: 0 0 var(--t-2) !important; font-size: 12px; }
 .mask-legend li { margin: 0 !important; padding: 0; }
 .mask-tokens { max-height: 480px; overflow-y: auto; border: 1px solid var(--border-color-primary); border-radius: 8px;

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tuner.records import DatasetRef, DatasetReport, ModelInfo, Plan, Sentence
+from tuner.records import DataFinding, DatasetRef, DatasetReport, ModelInfo, Plan, Sentence
 
 Cell = Literal["demo", "model", "data", "plan", "train", "try"]
 
@@ -28,6 +28,8 @@ class Notebook:
     model: ModelInfo | None = None
     data: DatasetRef | None = None
     report: DatasetReport | None = None
+    findings: tuple[DataFinding, ...] | None = None  #: None: not looked for yet
+    cleaned: tuple[str, ...] = ()  #: the cleaned copy and the list of what was removed
     plan: Plan | None = None
     system: str | None = None  #: the system prompt that the lengths were measured with
     values: Mapping[str, Any] = field(default_factory=dict)  #: what the plan's form holds

@@ -15,7 +15,7 @@ from tuner.records import Run, Sentence
 from tuner.runs import folder
 from tuner.runs.follower import Follower
 from tuner.texts import LANGS, Lang, as_lang, say
-from tuner.ui import ask, data, html, lengths, model, plan, train
+from tuner.ui import ask, data, html, lengths, mask, model, plan, quality, theme, train
 from tuner.ui.live import Piece, changed
 from tuner.ui.notebook import Note, Notebook
 from tuner.ui.page import Page
@@ -24,6 +24,8 @@ from tuner.ui.words import Words
 from tuner.ui.work import Tell
 from tuner.workbench import Workbench, restore
 
+#: The page's style, and that of what only some cells show.
+CSS: Final = theme.CSS + mask.CSS + quality.CSS
 TICK_SECONDS: Final = 2.0
 QUEUE_SECONDS: Final = 0.05
 #: For events that are the page's own affair: no spinner, no queue, no place in the API.

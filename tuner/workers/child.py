@@ -23,7 +23,7 @@ from tuner.workers.wire import read_line, write_line
 #: verb -> module and function; the module is imported at the verb's first use
 VERBS: Final = {
     "inspect_model": ("tuner.workers.templates", "inspect_model"),
-    "findings": ("tuner.data.findings.scan", "serve"),
+    "findings": ("tuner.workers.findings", "findings"),
     "clean": ("tuner.data.cleaning", "serve"),
     "mask": ("tuner.workers.mask", "mask"),
     "measure": ("tuner.data.measure", "measure"),

@@ -20,7 +20,10 @@ REPEATED_LEAST: Final = 10
 SHORTEST: Final = 32
 
 _THOUGHT: Final = re.compile(r"<think>.*?</think>", re.DOTALL)
-_UNSEEN: Final = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]+")
+#: Space, seen and unseen, and what ends sentences. Signs of arithmetic do say something.
+_NOTHING: Final = re.compile(
+    r"[\s\u200b-\u200f\u2060\ufeff.,;:!?…·'\"()。，、；：！？“”‘’（）《》\-—]*"
+)
 _ROUND_ABOUT: Final = re.compile(r"^[\W_]+|[\W_]+$")
 _HAN: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _LONGEST_WORD: Final = 30
@@ -36,8 +39,8 @@ def said(turns: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def kind(answers: Sequence[str]) -> Literal["empty", "one_word", "some"]:
-    """Whether an answer has no text, or the only one is a single word."""
-    if not answers or any(not _UNSEEN.sub("", answer) for answer in answers):
+    """Whether an answer has no word at all, or the only one is a single word."""
+    if not answers or any(_NOTHING.fullmatch(answer) for answer in answers):
         return "empty"
     return "one_word" if len(answers) == 1 and is_one_word(answers[0]) else "some"
 

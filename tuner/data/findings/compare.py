@@ -66,16 +66,16 @@ def compare(gathered: Gathered, check: Callable[[], None]) -> Compared:
     Copies are looked for among all rows of the training datasets. Where one of
     them is held out for validation, it is that one that stays.
     """
-    source, flags = gathered.source, gathered.flags
+    source = gathered.source
     numbers, digests = gathered.digests
     roles, ours = source.roles[numbers], numbers < len(source.train)
     mine = duplicates.copies(numbers[ours], digests[ours], roles[ours] == VALIDATES)
     theirs = duplicates.copies(numbers[~ours], digests[~ours], roles[~ours] == VALIDATES)
-    flags[mine.extra] |= Flag.EXACT_DUPLICATE
+    gathered.mark(mine.extra, Flag.EXACT_DUPLICATE)
     check()
     trains, validates = roles == TRAINS, roles == VALIDATES
     leaked = np.isin(digests, np.intersect1d(digests[trains], digests[validates]))
-    flags[numbers[leaked & trains]] |= Flag.LEAKED
+    gathered.mark(numbers[leaked & trains], Flag.LEAKED)
     exactly = numbers[leaked & validates]
     pairs = [
         (int(numbers[trains & (digests == digests[place])][0]), int(numbers[place]))
@@ -83,11 +83,11 @@ def compare(gathered: Gathered, check: Callable[[], None]) -> Compared:
     ]
     check()
     near = _near(gathered, np.concatenate([mine.extra, theirs.extra]), check)
-    flags[[copy for _, copy in near.gone]] |= Flag.NEAR_DUPLICATE
+    gathered.mark([copy for _, copy in near.gone], Flag.NEAR_DUPLICATE)
     # What is nearly equal to one copy of a row is so to each of them.
     learnt = _with_copies([row for row, _ in near.across], numbers[trains], digests[trains])
     checks = _with_copies([row for _, row in near.across], numbers[validates], digests[validates])
-    flags[learnt] |= Flag.LEAKED
+    gathered.mark(learnt, Flag.LEAKED)
     nearly = np.setdiff1d(checks, exactly)
     known = set(nearly.tolist())
     pairs += [pair for pair in near.across if pair[1] in known][:_PAIRS]
@@ -122,7 +122,7 @@ def _near(gathered: Gathered, extra: NDArray[np.int64], check: Callable[[], None
         asked += 1
         if asked % _CHECK_EVERY == 0:
             check()
-        return same(one, other)
+        return same(one, other) and gathered.same_answer(one, other)
 
     gone = duplicates.near_copies(buckets, alike, theirs)
     trains = source.roles[buckets.numbers] == TRAINS
@@ -147,7 +147,7 @@ def _answers(gathered: Gathered) -> tuple[answers.Repeated, Copied]:
     single = (gathered.flags[rows] & Flag.EXACT_DUPLICATE) == 0
     rows, fingerprints = rows[single], fingerprints[single]
     found = answers.repeated(fingerprints)
-    gathered.flags[rows[found.extra]] |= Flag.REPEATED_ANSWER
+    gathered.mark(rows[found.extra], Flag.REPEATED_ANSWER)
     # One pair of each answer, so that the examples show different ones.
     _, one = np.unique(found.first, return_index=True)
     pairs = [(int(rows[found.first[i]]), int(rows[found.extra[i]])) for i in one[:_PAIRS]]

@@ -42,7 +42,8 @@ class Copies:
     @property
     def extra(self) -> NDArray[np.int64]:
         """The rows that are a copy of another one that stays."""
-        return self.numbers[self.numbers != self.first]
+        extra: NDArray[np.int64] = self.numbers[self.numbers != self.first]
+        return extra
 
     def pairs(self, most: int) -> list[tuple[int, int]]:
         """Some pairs of the row that stays and a copy of it."""
@@ -122,13 +123,15 @@ class Buckets:
         some = shared.any(1)
         numbers, bands, shared = numbers[some], bands[some], shared[some]
         which = np.full(bands.shape, -1, np.int32)
-        orders, begins = [], []
+        orders: list[NDArray[np.int32]] = []
+        begins: list[NDArray[np.int32]] = []
         for band, values in enumerate(bands.T):
-            order = np.argsort(values, kind="stable").astype(np.int32)
-            new = np.flatnonzero(np.diff(values[order], prepend=values[order[:1]] + 1))
-            begins.append(np.append(new, len(order)).astype(np.int32))
-            which[order, band] = np.repeat(np.arange(len(new)), np.diff(begins[-1]))
-            orders.append(order)
+            ranks = np.argsort(values, kind="stable").astype(np.int32)
+            new = np.flatnonzero(np.diff(values[ranks], prepend=values[ranks[:1]] + 1))
+            begin = np.append(new, len(ranks)).astype(np.int32)
+            which[ranks, band] = np.repeat(np.arange(len(new)), np.diff(begin))
+            begins.append(begin)
+            orders.append(ranks)
         which[~shared] = -1
         return cls(numbers, which, orders, begins)
 

@@ -19,11 +19,13 @@ from tuner.data.findings.duplicates import Sketches
 from tuner.data.findings.flags import Flag
 from tuner.data.findings.reading import VALIDATES, Item, Source
 from tuner.data.findings.scripts import SCRIPTS, scripts
-from tuner.data.findings.shingles import Shingles, common, normal
+from tuner.data.findings.shingles import Shingles, common, jaccard, normal
 from tuner.records import Example
 
 EXAMPLES: Final = 8
 EXAMPLE_LENGTH: Final = 160
+#: Nearly equal rows share this part of the shingles of their answers.
+ANSWERS_ALIKE: Final = 0.5
 #: Rows that show what all rows share, before the others are read.
 _SHOWN: Final = 500
 
@@ -90,10 +92,19 @@ class Gathered:
         shingles = Shingles.of([texts[place] for place in plain.tolist()])
         self.sketches.add(numbers[plain], shingles.without(self._common))
 
+    def mark(self, rows: NDArray[np.int64] | Sequence[int], flag: Flag) -> None:
+        """Set a flag of some rows."""
+        self.flags[np.asarray(rows, np.int64)] |= np.uint16(flag)
+
     def shingles(self, number: int) -> NDArray[np.uint64]:
         """The shingles of one row, without those that all rows share."""
         text = normal(self.source.item(number).talk)
         return Shingles.of([text]).without(self._common).sets()[0]
+
+    def same_answer(self, one: int, other: int) -> bool:
+        """Whether two rows answer alike: questions about one long text are no copies of each other."""
+        a, b = (normal("\n".join(answers.said(self.source.item(n).turns))) for n in (one, other))
+        return a == b or jaccard(*Shingles.of([a, b]).sets()) >= ANSWERS_ALIKE
 
     def example(self, item: Item, at: int | None = None) -> Example:
         """A row to look at: a piece around ``at``, or what follows the system prompt."""
@@ -113,22 +124,22 @@ class Gathered:
         said = answers.said(item.turns)
         kind = answers.kind(said)
         if kind == "empty":
-            self._mark(item, Flag.EMPTY_ANSWER, "empty_answers")
+            self._tell(item, Flag.EMPTY_ANSWER, "empty_answers", len(item.text))
         elif kind == "one_word":
-            self._mark(item, Flag.ONE_WORD_ANSWER, "one_word_answers")
+            self._tell(item, Flag.ONE_WORD_ANSWER, "one_word_answers", len(item.text))
         text = item.text
         if (place := leftovers.placeholder(text)) is not None:
-            self._mark(item, Flag.PLACEHOLDER, "placeholders", place)
+            self._tell(item, Flag.PLACEHOLDER, "placeholders", place)
         spans = secrets.spans(text)
         self.counts.update({span.kind for span in spans})
         if (first := next((s.start for s in spans if s.kind == "key"), None)) is not None:
-            self._mark(item, Flag.SECRET, "secrets", first)
+            self._tell(item, Flag.SECRET, "secrets", first)
         if (first := next((s.start for s in spans if s.kind != "key"), None)) is not None:
-            self._mark(item, Flag.PERSONAL_DATA, "personal_data", first)
+            self._tell(item, Flag.PERSONAL_DATA, "personal_data", first)
         return answers.fingerprint(said) if kind == "some" else 0
 
-    def _mark(self, item: Item, flag: Flag, name: str, at: int | None = None) -> None:
-        self.flags[item.number] |= flag
+    def _tell(self, item: Item, flag: Flag, name: str, at: int) -> None:
+        self.flags[item.number] |= np.uint16(flag)
         self.counts[name] += 1
         if len(self.examples[name]) < EXAMPLES:
             self.examples[name].append(self.example(item, at))

@@ -13,7 +13,7 @@ _CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _PLACEHOLDER: Final = re.compile(
     r"""
     # {{name}}, and not a brace of LaTeX
-    (?<![\w\\^_{}$]) \{\{ \s* [^\W\d_][\w.\- ]{1,40} \}\} (?!\})
+    (?<![0-9A-Za-z\\^_{}$]) \{\{ \s* [^\W\d_][\w.\- ]{1,40} \}\} (?!\})
     # [INSERT a name], [Your Name], [Company Name], and no link of Markdown
     | \[ \s* (?:(?i:insert|enter|fill\ in|your|placeholder:?) \s+ [^\]\n]{1,60}
         | (?:First|Last|Full|Company|Customer|Client|Recipient|Sender|Product)\ Name
@@ -24,8 +24,8 @@ _PLACEHOLDER: Final = re.compile(
     | [\[【<] \s* (?: (?:请|在此处?|此处|这里)? (?:填写|填入|插入) [^\]】>\n]{1,30}
         | (?:你|您)的 [^\]】>\n]{1,20} ) [\]】>] (?!\()
     | [(（【\[] \s* 待(?:补充|填写|完善|定) \s* [)）】\]]
-    # TODO: and a line of nothing else
-    | (?<![\w.]) (?:TODO|TBD|FIXME) (?= \s* (?:[:：]|\(\w+\)) )
+    # TODO: (not in a comment of a program), and a line of nothing else
+    | (?:^|[.。！!?？]\s) [ ]{0,3} (?:[-*]\ )? (?P<note>TODO|TBD|FIXME) (?= \s* (?:[:：]|\(\w+\)) )
     | ^ \s* (?:TODO|TBD|FIXME|待补充|待填写) [ \t.。]* $
     | (?i:lorem\ ipsum\ dolor)
     """,
@@ -40,4 +40,4 @@ def placeholder(text: str) -> int | None:
     if "`" in text:
         text = _CODE.sub(lambda match: " " * len(match[0]), text)
     found = _PLACEHOLDER.search(text)
-    return found.start() if found else None
+    return found.start(found.lastgroup or 0) if found else None

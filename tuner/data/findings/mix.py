@@ -40,7 +40,7 @@ def differs(train: NDArray[np.int64], validation: NDArray[np.int64]) -> bool:
     # Exact up to a million rows; what lies beyond is scaled, which changes nothing that can be seen.
     scale = max(1.0, whole.sum() / 1e6)
     whole = np.ceil(whole / scale).astype(np.int64)
-    size = max(1, round(validation.sum() / scale))
+    size = min(max(1, round(validation.sum() / scale)), int(whole.sum()) - 1)
     drawn = np.random.default_rng(0).multivariate_hypergeometric(whole, size, DRAWS)
     by_chance = np.abs(drawn / size - (whole - drawn) / (whole.sum() - size)).sum(1) / 2
     found = _apart(train, validation)

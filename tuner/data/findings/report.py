@@ -111,7 +111,7 @@ def _mixes(gathered: Gathered) -> Iterator[DataFinding]:
         params = {"train": apart.train, "validation": apart.validation}
         yield _finding("length_mix", "warning", checks, params)
     if far := mix.outliers(source.train.length):
-        gathered.flags[far.rows] |= Flag.LENGTH_OUTLIER
+        gathered.mark(far.rows, Flag.LENGTH_OUTLIER)
         params = {"longest": far.longest, "median": far.median}
         examples = [gathered.example(source.item(int(row))) for row in far.rows[:EXAMPLES]]
         yield _finding("length_outliers", "note", len(far.rows), params, examples)

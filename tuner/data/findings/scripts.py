@@ -43,5 +43,6 @@ def scripts(texts: Sequence[bytes]) -> NDArray[np.uint8]:
     kinds[:-1][kana] = _KANA
     rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     found = np.bincount(rows * len(SCRIPTS) + kinds[:-1], minlength=len(parts) * len(SCRIPTS))
-    weight: NDArray[np.int64] = found.reshape(len(parts), len(SCRIPTS)) * _WEIGHT
-    return weight.argmax(1).astype(np.uint8)
+    weight = found.reshape(len(parts), len(SCRIPTS)) * _WEIGHT
+    main: NDArray[np.int64] = weight.argmax(1)
+    return main.astype(np.uint8)

@@ -1,7 +1,7 @@
 """Access keys and personal data in a text, and the same text with them masked.
 
 Cheap patterns say where something may stand; checksums and the numbering plans
-of phonenumbers and python-stdnum say whether it does. Examples out of handbooks
+of phonenumbers say whether it does. Examples out of handbooks
 (``user@example.com``, ``AKIA…EXAMPLE``) are nobody's.
 """
 
@@ -10,12 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Literal
 
 import phonenumbers
-from stdnum import luhn
-from stdnum.cn import ric
-from stdnum.us import ssn
 
 Kind = Literal["key", "email", "id", "card", "phone"]
 #: Where two overlap, the first of these names them both.
@@ -61,7 +59,7 @@ _KEY: Final = re.compile(
 )
 _LOGIN: Final = re.compile(r"://([^\s/:@\"'<>]{1,64}):([^\s/@\"'<>]{3,64})@[0-9A-Za-z]")
 _EXAMPLE: Final = re.compile(
-    r"example|xxxx|your|1234567890|abcdefgh|\*\*\*|password|placeholder", re.I
+    r"example|xxxx|your|1234567890|abcdefgh|\*\*\*|password|placeholder", re.IGNORECASE
 )
 
 _EMAIL: Final = re.compile(
@@ -75,31 +73,21 @@ _NOBODY: Final = re.compile(
     r"(?:.*\.)?(?:example|test|domain|company|yourcompany|yourdomain|email|sample)\.",
     re.IGNORECASE,
 )
-_NOBODIES: Final = frozenset(
-    {
-        "git",
-        "user",
-        "username",
-        "name",
-        "you",
-        "your",
-        "yourname",
-        "your.name",
-        "example",
-        "someone",
-        "noreply",
-        "no-reply",
-        "john.doe",
-        "jane.doe",
-        "johndoe",
-        "janedoe",
-        "zhangsan",
-    }  # fmt: skip
+_NOBODIES: Final = re.compile(
+    r"git|user(?:name)?|your?|your\.?name|name|example|someone|no-?reply|j(?:ohn|ane)\.?doe|zhangsan",
+    re.IGNORECASE,
 )
 
 _DIGITS: Final = re.compile(r"[0-9](?:[ ()\-]{0,2}[0-9]){7,}[Xx]?")
-_ID: Final = re.compile(r"(?<![0-9A-Za-z.])[1-9][0-9]{16}[0-9Xx](?![0-9A-Za-z])")
-_SSN: Final = re.compile(r"(?<![0-9A-Za-z.\-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9A-Za-z\-])")
+#: A resident identity number of China: province, county, birthday, number of the day, check digit.
+_ID: Final = re.compile(
+    r"(?<![0-9A-Za-z.])(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])[0-9]{4}"
+    r"(?P<birthday>(?:19|20)[0-9]{6})[0-9]{3}[0-9Xx](?![0-9A-Za-z])"
+)
+#: A social security number of the USA, without those that were never given out.
+_SSN: Final = re.compile(
+    r"(?<![0-9A-Za-z.\-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9A-Za-z\-])"
+)
 _CARD: Final = re.compile(
     r"(?<![0-9A-Za-z.\-])(?:[0-9]{4}([ \-]?)[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?:\1[0-9]{3})?"
     r"|3[47][0-9]{2}([ \-]?)[0-9]{6}\2[0-9]{5})(?![0-9A-Za-z\-])"
@@ -162,7 +150,7 @@ def _addresses(text: str) -> Iterator[Span]:
         if not _EXAMPLE.search(match[2]) and match[2].lower() not in {"pass", "secret", "token"}:
             yield Span(match.start(2), match.end(2), "key")
     for match in _EMAIL.finditer(text):
-        if match[1].lower() not in _NOBODIES and not _NOBODY.fullmatch(match[2]):
+        if not _NOBODIES.fullmatch(match[1]) and not _NOBODY.fullmatch(match[2]):
             yield Span(match.start(), match.end(), "email")
 
 
@@ -173,17 +161,17 @@ def _numbers(text: str, start: int, end: int) -> Iterator[Span]:
     # A plus or a bracket may stand before it; what stands after it tells amounts from phones.
     start, end = max(0, start - 2), end + 8
     for match in _ID.finditer(text, start, end):
-        if ric.is_valid(match[0]):
+        if _is_dated(match["birthday"]) and _is_checked(match[0]) and not _is_sample(match[0]):
             yield Span(match.start(), match.end(), "id")
     for match in _SSN.finditer(text, start, end):
-        if ssn.is_valid(match[0]):
+        if not _is_sample(match[0]):
             yield Span(match.start(), match.end(), "id")
     for match in _CARD.finditer(text, start, end):
         digits = re.sub(r"\D", "", match[0])
-        if _ISSUED.match(digits) and len(set(digits)) > 3 and luhn.is_valid(digits):
+        if _ISSUED.match(digits) and _is_luhn(digits) and not _is_sample(digits):
             yield Span(match.start(), match.end(), "card")
     for match in _PHONE.finditer(text, start, end):
-        if match[0].endswith("0000") or len(set(match[0])) < 4:
+        if _is_sample(match[0]):
             continue
         try:
             number = phonenumbers.parse(match[0], "US" if match["us"] else "CN")
@@ -193,14 +181,39 @@ def _numbers(text: str, start: int, end: int) -> Iterator[Span]:
             yield Span(match.start(), match.end(), "phone")
 
 
+def _is_dated(day: str) -> bool:
+    try:
+        return date(int(day[:4]), int(day[4:6]), int(day[6:])) <= date.today()  # noqa: DTZ011
+    except ValueError:
+        return False
+
+
+def _is_checked(number: str) -> bool:
+    """Whether the check digit of ISO 7064, MOD 11-2, is right."""
+    return (2 * int(number[:-1], 13) + (10 if number[-1] in "Xx" else int(number[-1]))) % 11 == 1
+
+
+def _is_luhn(digits: str) -> bool:
+    """Whether the check digit of bank cards is right (ISO/IEC 7812)."""
+    doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits))]
+    return sum(value - 9 * (value > 9) for value in doubled) % 10 == 0
+
+
+def _is_sample(number: str) -> bool:
+    """Whether a number is made to be shown: few different digits, or all in a row."""
+    digits = re.sub(r"\D", "", number)
+    return len(set(digits)) < 4 or digits.endswith("0000") or digits in "01234567890123456789"
+
+
 def _merged(found: list[Span]) -> list[Span]:
     merged: list[Span] = []
     for span in sorted(found, key=lambda s: (s.start, s.end)):
         if merged and span.start < merged[-1].end:
             last = merged.pop()
             kind = min(last.kind, span.kind, key=_ORDER.index)
-            span = Span(last.start, max(last.end, span.end), kind)
-        merged.append(span)
+            merged.append(Span(last.start, max(last.end, span.end), kind))
+        else:
+            merged.append(span)
     return merged
 
 

@@ -7,6 +7,7 @@ of its number). So one rule serves both, and a shingle is a number as it stands.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -65,7 +66,8 @@ class Shingles:
 
     def sets(self) -> list[NDArray[np.uint64]]:
         """Each text's shingles, sorted, each once."""
-        return [np.unique(part) for part in np.split(self.values, self.ends[:-1])]
+        starts = [0, *self.ends.tolist()]
+        return [np.unique(self.values[a:b]) for a, b in itertools.pairwise(starts)]
 
 
 def common(texts: Sequence[bytes]) -> NDArray[np.uint64]:
