@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-NAMES: Final = ("startup", "overhead")
+NAMES: Final = ("startup", "overhead", "interval", "duplicates", "lengths")
 RESULTS: Final = Path(__file__).parent / "results"
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -147,7 +146,10 @@ def config_of(
     known = ModelInfo(
         ref=str(model), path=str(model), model_type=model_type, template=template, parameters=10**6
     )
-    data = DatasetRef(tuple(train), tuple(validation), split_dataset_ratio)
+    data = DatasetRef(
+        tuple(train), tuple(validation), split_dataset_ratio, columns=columns or {},
+        agent_template=agent_template,
+    )  # fmt: skip
     values = {
         "num_train_epochs": EPOCHS, "per_device_train_batch_size": BATCH,
         "gradient_accumulation_steps": ACCUMULATION, "max_length": max_length, "seed": seed,
@@ -155,11 +157,7 @@ def config_of(
     }  # fmt: skip
     evaluates = bool(validation or split_dataset_ratio)
     config = recommend.config(known, str(model), data, MACHINE, values, int(evaluates))
-    return config.replace(
-        columns=json.dumps(dict(columns)) if columns else None,
-        agent_template=agent_template,
-        data_seed=seed,
-    )
+    return config.replace(data_seed=seed)
 
 
 @functools.cache

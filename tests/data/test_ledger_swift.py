@@ -7,7 +7,6 @@ a dataset as a whole, the app says so first.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from typing import Final
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.data.reference import (
     ACCUMULATION,
@@ -31,7 +31,7 @@ from tests.data.reference import (
 )
 from tests.data.zoo import ZOO, Entry
 from tuner.data.lengths import Lengths
-from tuner.data.rows import Rows, Side, selected
+from tuner.data.rows import Rows, Selection, Side, selected
 from tuner.errors import InputError
 from tuner.plan.schedule import schedule
 from tuner.records import DatasetReport, Kept, ModelInfo
@@ -44,7 +44,9 @@ pytestmark = pytest.mark.slow
 STRICTER: Final = {
     # ms-swift trains on rows without one word to learn.
     "only_questions": "data.no_answers",
-    "two_responses": "data.no_answers",
+    "two_responses": "data.ambiguous_columns",
+    # ms-swift passes over a mapping for a column that is not there.
+    "named_nothing": "data.no_column",
     # Files that are not what their names say. ms-swift's loader reads them all the same.
     "lines_in_json": "file.not_array",
     "array_in_jsonl": "file.bad_json_line",
@@ -52,9 +54,7 @@ STRICTER: Final = {
     "two_on_a_line": "file.bad_json_line",
     "cr": "file.bad_json_line",
     "null_lines": "file.not_object",
-    # ms-swift reads every file that the star matches.
-    "name_with_star": "file.bad_name",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ class Look:
             return self._pairs("train", held)
         return self._pairs("eval", self._selected("eval.index"))
 
-    def _selected(self, name: str) -> np.ndarray | None:
-        return selected(Path(self.report.folder), name)  # type: ignore[arg-type]
+    def _selected(self, which: Selection) -> NDArray[np.int64] | None:
+        return selected(Path(self.report.folder), which)
 
-    def _pairs(self, side: Side, chosen: np.ndarray | None) -> list[Pair]:
+    def _pairs(self, side: Side, chosen: NDArray[np.int64] | None) -> list[Pair]:
         rows = Rows.open(Path(self.report.folder), side)
         pairs = zip(rows.length.tolist(), rows.trained.tolist(), strict=True)
         found = list(pairs)
@@ -94,8 +94,10 @@ class Look:
 
 def ours(bench: Workbench, model: ModelInfo, entry: Entry, ratio: float) -> Look:
     """The app's look at a dataset, as the page and the terminal take it. Raises as they do."""
-    data, shape = bench.resolve_data(entry.train, entry.validation, ratio)
-    data = dataclasses.replace(data, columns=entry.columns, agent_template=entry.agent_template)
+    data, shape = bench.resolve_data(
+        entry.train, entry.validation, ratio, columns=entry.columns,
+        agent_template=entry.agent_template,
+    )  # fmt: skip
     return Look(bench.inspect_data(model, data, shape, entry.system))
 
 
@@ -128,10 +130,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Entry]:
     return cache(lambda name: ZOO[name].write(place / name))
 
 
-#: A dataset with validation rows of its own is not split.
+#: A dataset with validation rows of its own is not split; a large one goes one way only.
 CASES: Final = [
-    (name, ratio) for name, kind in ZOO.items() for ratio in (0.0, 0.2) if not (kind.validation and ratio)
-]  # fmt: skip
+    (name, ratio)
+    for name, kind in ZOO.items()
+    for ratio in (0.0, 0.2)
+    if not (ratio and kind.validation) and not (kind.large and not ratio)
+]
 
 
 @pytest.mark.parametrize(("name", "ratio"), CASES)

@@ -47,6 +47,7 @@ class Kind:
     odd: str
     make: Write
     validation: Write | None
+    large: bool  #: 10 MB and more
     flags: Mapping[str, Any]
 
     def write(self, folder: Path) -> Entry:
@@ -60,13 +61,15 @@ class Kind:
 ZOO: dict[str, Kind] = {}
 
 
-def kind(odd: str, validation: Write | None = None, **flags: Any) -> Callable[[Write], Write]:
+def kind(
+    odd: str, validation: Write | None = None, large: bool = False, **flags: Any
+) -> Callable[[Write], Write]:
     """Put what a function writes into the zoo, under the function's name."""
 
     def put(make: Write) -> Write:
         called = getattr(make, "__name__", "")
         assert called not in ZOO
-        ZOO[called] = Kind(called, odd, make, validation, flags)
+        ZOO[called] = Kind(called, odd, make, validation, large, flags)
         return make
 
     return put
@@ -240,8 +243,8 @@ def turns_as_objects(folder: Path) -> Sequence[Path]:
 def history(folder: Path) -> Sequence[Path]:
     rows: list[Row] = []
     for n in range(20):
-        past = [[], None, [["q1", "a1"]], [["q1", "a1"], [f"q{n}", f"a{n}"]]][n % 4]
-        rows.append({"query": asked(n), "response": answered(n), "history": past})
+        pasts: list[Any] = [[], None, [["q1", "a1"]], [["q1", "a1"], [f"q{n}", f"a{n}"]]]
+        rows.append({"query": asked(n), "response": answered(n), "history": pasts[n % 4]})
     return jsonl(folder, rows)
 
 
@@ -331,12 +334,11 @@ def assistant_only(folder: Path) -> Sequence[Path]:
 
 @kind("parquet")
 def parquet(folder: Path) -> Sequence[Path]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from datasets import Dataset
 
     rows = among(chats(20), [{"messages": []}, {"messages": None}])
     path = folder / "rows.parquet"
-    pq.write_table(pa.Table.from_pylist(rows), path)
+    Dataset.from_list(rows).to_parquet(str(path))
     return [path]
 
 
@@ -720,25 +722,25 @@ def late_keys(folder: Path) -> Sequence[Path]:
     return jsonl(folder, rows)
 
 
-@kind("a column that only rows beyond the first 10 MB have")
+@kind("a column that only rows beyond the first 10 MB have", large=True)
 def late_chunk_key(folder: Path) -> Sequence[Path]:
     return in_two_chunks(
         folder, chats(10), [chat(n, pad="", channel="late") for n in range(10, 20)]
     )
 
 
-@kind("a column that rows beyond the first 10 MB miss")
+@kind("a column that rows beyond the first 10 MB miss", large=True)
 def late_chunk_without(folder: Path) -> Sequence[Path]:
     return in_two_chunks(folder, [chat(n, system="S") for n in range(10)], chats(10))
 
 
-@kind("a column that is null in the first 10 MB and text after them")
+@kind("a column that is null in the first 10 MB and text after them", large=True)
 def late_chunk_null(folder: Path) -> Sequence[Path]:
     first = [chat(n, system=None) for n in range(10)]
     return in_two_chunks(folder, first, [chat(n, pad="", system="late") for n in range(10, 20)])
 
 
-@kind("loss on messages beyond the first 10 MB only")
+@kind("loss on messages beyond the first 10 MB only", large=True)
 def late_chunk_loss(folder: Path) -> Sequence[Path]:
     second = [
         {"messages": [user(asked(n)), assistant(answered(n), loss=False)]} for n in range(10, 20)
@@ -746,7 +748,7 @@ def late_chunk_loss(folder: Path) -> Sequence[Path]:
     return in_two_chunks(folder, chats(10), second)
 
 
-@kind("loss on some messages of the first 10 MB, none after them")
+@kind("loss on some messages of the first 10 MB, none after them", large=True)
 def early_chunk_loss(folder: Path) -> Sequence[Path]:
     first = [
         {"messages": [user(asked(n)), assistant(answered(n), **({"loss": False} if n % 2 else {}))]}
@@ -755,14 +757,14 @@ def early_chunk_loss(folder: Path) -> Sequence[Path]:
     return in_two_chunks(folder, first, chats(10))
 
 
-@kind("answers are text in the first 10 MB and look like times after them")
+@kind("answers are text in the first 10 MB and look like times after them", large=True)
 def late_chunk_times(folder: Path) -> Sequence[Path]:
     first: list[Row] = [{"query": asked(n), "response": answered(n)} for n in range(10)]
     second = [{"query": asked(n), "response": f"2024-01-{n:02}T10:00:00Z"} for n in range(10, 20)]
     return in_two_chunks(folder, first, second)
 
 
-@kind("answers look like times in the first 10 MB and are text after them")
+@kind("answers look like times in the first 10 MB and are text after them", large=True)
 def early_chunk_times(folder: Path) -> Sequence[Path]:
     first: list[Row] = [
         {"query": asked(n), "response": f"2024-01-{n + 1:02}T10:00:00Z"} for n in range(10)
@@ -772,7 +774,7 @@ def early_chunk_times(folder: Path) -> Sequence[Path]:
     )
 
 
-@kind("answers are text in the first 10 MB and whole numbers after them")
+@kind("answers are text in the first 10 MB and whole numbers after them", large=True)
 def late_chunk_numbers(folder: Path) -> Sequence[Path]:
     first: list[Row] = [{"query": asked(n), "response": answered(n)} for n in range(10)]
     return in_two_chunks(folder, first, [{"query": asked(n), "response": n * 7} for n in range(10)])
@@ -1051,7 +1053,7 @@ def with_tools(n: int) -> list[Row]:
 @kind("tool calls; tools as a JSON string")
 def tools_as_text(folder: Path) -> Sequence[Path]:
     tools = dumped([tool("dive", metres="integer")])
-    rows = [{"tools": tools, "messages": with_tools(n)} for n in range(14)]
+    rows: list[Row] = [{"tools": tools, "messages": with_tools(n)} for n in range(14)]
     rows[3]["tools"] = "no JSON"
     rows[4]["tools"] = None
     rows[5]["tools"] = ""

@@ -1,9 +1,9 @@
 """A cleaned dataset: the rows of a look that stay, and the list of those that went, with their reasons.
 
 Both are new files, written whole or not at all; the files that hold the rows
-are only read. A kept row is written as ms-swift's preprocessors leave it, so it
-trains to the same tokens. What ms-swift loses has no such form: these rows are
-listed, and never kept.
+are only read. A kept row is written with its messages in ms-swift's form and the
+other columns that ms-swift keeps, so it trains to the same tokens. What ms-swift
+loses has no such form: these rows are listed, and never kept.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from tuner.data.parts import (
     roles_of,
     without_count,
 )
-from tuner.data.rows import FOUND, Columns, Side, standard
+from tuner.data.rows import FOUND, Columns, Side, column, standard
 from tuner.errors import InputError
 from tuner.files import write_json
 from tuner.records import to_dict
@@ -80,7 +80,7 @@ def measure(
         return {"estimate": guessed, "seconds": time.monotonic() - started}
     problems = Problems(folder)
     parts = {"train": _side(asked, "train", train, problems)}
-    trained = np.fromfile(folder / "train.trained", "<i4")
+    trained = column(folder, "train", "trained")
     if not trained.any():
         raise InputError("data.no_answers", data=", ".join(train), rows=len(trained))
     held = _split(folder, parts["train"], train, split_ratio, seed)
@@ -99,7 +99,7 @@ def measure(
         "valid": sum(part.valid for part in parts["train"]),
         "problem_count": problems.count,
         "trained_tokens": int(trained.sum(dtype=np.int64)),
-        "untrained": int((trained == 0).sum()),
+        "untrained": len(trained) - int(np.count_nonzero(trained)),
         "channels": dict(sum((part.channels for part in parts["train"]), Counter())),
         "path": " + ".join(dict.fromkeys(part.path for part in everything)),
         "checked": sum(part.checked for part in everything),
@@ -184,15 +184,18 @@ def _estimate(asked: Asked, names: Sequence[str]) -> dict[str, Any] | None:
     paths = [Path(without_count(name)) for name in names]
     if len(paths) != 1 or not loading.is_plain(names[0], asked.columns) or not paths[0].is_file():
         return None
-    size = paths[0].stat().st_size
-    if size < WORTH:
+    if paths[0].stat().st_size < WORTH:
         return None
+    found = sampling.draw(paths[0], DRAWS, 11)
     draws = []
-    for number, (_, line) in enumerate(sampling.draw_rows(paths[0], DRAWS, 11)):
+    for number, row in enumerate(found.rows):
         if number % 50 == 0:
             asked.call.check()
-        draws.append(Draw(len(line or b"") + 1, _drawn(asked, line)))
-    return dict(to_dict(estimate(draws, size, asked.max_length)))
+        draws.append(Draw(row.size, _drawn(asked, row.text)))
+    if all(draw.tokens is None for draw in draws):
+        return None  # the exact pass will say what is wrong with them
+    total, most = found.total_bytes, asked.max_length
+    return dict(to_dict(estimate(draws, total, most, blank=found.blank)))
 
 
 def _drawn(asked: Asked, line: bytes | None) -> int | None:

@@ -197,8 +197,8 @@ class PartCounter:
                 if strict:
                     self._same_columns(piece.counted.columns)
                 asked.call.progress(
-                    stage="count", done=part.read + rows,
-                    total=max(part.read + rows, round((part.read + rows) * size / piece.end)),
+                    stage="count", done=self._at + rows,
+                    total=max(self._at + rows, round((self._at + rows) * size / piece.end)),
                 )  # fmt: skip
                 self._take(path, piece.counted, counters, strict)
                 share = -(-CHECKED * (piece.end - piece.start) // size)

@@ -13,7 +13,7 @@ import gradio as gr
 from tuner import presets
 from tuner.data import formats
 from tuner.export import code
-from tuner.records import Sentence
+from tuner.records import DatasetReport, Sentence
 from tuner.texts import Lang, say
 from tuner.ui import html, ledger, quality
 from tuner.ui.model import looked
@@ -253,6 +253,12 @@ def _choices(lang: Lang) -> list[tuple[str, str]]:
     return own + hub
 
 
+def _share(report: DatasetReport) -> str:
+    """Of all tokens, those that count in the loss."""
+    tokens = report.lengths.mean * report.valid
+    return f"{report.trained_tokens / tokens:.1%}" if tokens else "–"
+
+
 def _card(notebook: Notebook, lang: Lang) -> str:
     report = notebook.report
     if report is None:
@@ -265,6 +271,7 @@ def _card(notebook: Notebook, lang: Lang) -> str:
             (say("ui.data.rows_valid", lang), html.count(report.valid), ""),
             (say("ui.data.rows_lost", lang), html.count(report.problem_count), ""),
             (say("ui.data.rows_eval", lang), html.count(report.eval_rows), ""),
+            (say("ui.data.trained", lang), _share(report), ""),
         ]
     )
     problems = ledger.lost_rows(report, lang)
@@ -273,6 +280,13 @@ def _card(notebook: Notebook, lang: Lang) -> str:
         first = ", ".join(str(row) for row in report.untrained_rows)
         text = say("ui.data.untrained", lang, rows=report.untrained, first=first)
         warning = f'<div class="note warn">{html.esc(text)}</div>'
+    if any(problem.reason.key == "reason.no_agent_template" for problem in report.problems):
+        text = say("ui.data.no_agent_template", lang)
+        warning += f'<div class="note warn" role="alert">{html.esc(text)}</div>'
+    if len(report.channels) > 1:
+        channels = ", ".join(f"{name} {count:,}" for name, count in report.channels.items())
+        text = say("ui.data.channels", lang, channels=channels)
+        warning += f'<p class="small">{html.esc(text)}</p>'
     shown = "".join(html.conversation(conversation) for conversation in report.preview)
     title = html.esc(say("ui.data.first", lang))
     return f'{facts}{warning}{problems}<div class="who" style="margin-top:16px">{title}</div><div class="preview" tabindex="0">{shown}</div>'

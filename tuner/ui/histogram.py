@@ -1,30 +1,36 @@
-"""The length histogram: how long the rows are, and where max_length cuts them off.
+"""The length histogram: how long the rows are, and where max_length parts them.
 
-Rows are counted into bins once for a report and a scale, so that moving
-max_length only splits them. At most :data:`MOST_BINS` bins are sent. On a
-linear scale a long tail is one last bar (see :func:`reach`), on a log scale
-the bins grow with the lengths, so the whole tail is there.
+Rows are counted into bins once for a report and a scale; moving max_length
+only parts them anew. At most :data:`MOST_BINS` bins are sent. On a linear
+scale a long tail is one last bar, on a log scale the bins grow with the
+lengths and the whole tail is there.
+
+``layout.meta`` tells :mod:`tuner.ui.drag` where on the axis a length lies.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 # Before plotly: older gradio imports pandas late, in another thread, and plotly would see half of it.
 import pandas  # noqa: F401, ICN001
-import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from tuner.texts import Lang, say
-from tuner.ui.theme import EVAL, LOST, MUTED, TRAIN
+from tuner.ui import plots
+from tuner.ui.theme import EVAL, LOST, TRAIN
 
 MOST_BINS: Final = 120
 #: The tail is long when the longest row is more than so many times the 99th percentile.
 LONG_TAIL: Final = 4
-CUMULATIVE: Final = "#2f9e77"
-INK: Final = "#1b1d22"  #: on the line's label: a contrast of 6 on its orange
+TICKS: Final = 8
+SHARE: Final = "#2f9e77"
+INK: Final = "#1b1d22"  #: on the label of the line: a contrast of 6 on its orange
 
 Array = NDArray[Any]
 
@@ -40,10 +46,10 @@ class Axes:
 
 @dataclass(frozen=True)
 class Bins:
-    """How many rows are ``low[i]`` to ``high[i]`` tokens long; every row is in one bin.
+    """How many rows are ``low[i]`` to ``high[i]`` tokens long. Every row is in one bin.
 
-    ``left`` and ``right`` are where a bin is drawn: half a token around it,
-    but for a long tail, which would not fit.
+    ``left`` and ``right`` are where a bin is drawn: half a token around it, but
+    for the bar that holds a long tail.
     """
 
     low: Array
@@ -51,26 +57,203 @@ class Bins:
     count: Array
     left: Array
     right: Array
+    tail: bool  #: the last bin is a long tail, drawn narrower than it is
 
-    @property
-    def rows(self) -> int:
-        """All rows."""
-        return int(self.count.sum())
+    def place(self, length: float) -> float:
+        """Where on the axis a length lies; what is longer than all rows lies at the right end."""
+        tokens, places = self.knots()
+        return float(np.interp(length, tokens, places))
+
+    def knots(self) -> tuple[list[float], list[float]]:
+        """Lengths, and where on the axis they lie; straight lines between."""
+        ends = [0, -1] if not self.tail else [0, -2, -1]
+        tokens, places = [float(self.left[0])], [float(self.left[0])]
+        for end in ends[1:]:
+            tokens += [float(self.low[end]) - 0.5] if end == -1 and self.tail else []
+            places += [float(self.left[end])] if end == -1 and self.tail else []
+            tokens.append(float(self.high[end]) + 0.5)
+            places.append(float(self.right[end]))
+        return tokens, places
 
 
 def binned(rows: Array, log_x: bool) -> Bins:
     """At least one row counted into bins of whole lengths, fit for the scale of the axis."""
     low, high = int(rows.min()), int(rows.max())
-    edges = _log_edges(low, high) if log_x else _even_edges(low, min(high, reach(rows)))
-    first, last = edges[:-1], edges[1:] - 1
+    edges = _growing(low, high) if log_x else _even(low, _reach(rows, high))
     count, _ = np.histogram(rows, bins=edges)
+    first, last = edges[:-1], edges[1:] - 1
     left, right = first - 0.5, last + 0.5
-    if last[-1] < high:
-        # The tail as one bar, three bins wide, one bin apart.
-        width = right[-1] - left[-1]
+    tail = int(last[-1]) < high
+    if tail:
+        # One bar for the tail, four bins wide, two bins apart.
+        width = float(right[-1] - left[-1])
         first, last = np.append(first, last[-1] + 1), np.append(last, high)
         count = np.append(count, len(rows) - count.sum())
-        left = np.append(left, right[-1] + width)
-        right = np.append(right, left[-1] + 3 * width)
-    last[-1] = max(last[-1], first[-1])
-    return Bins(first, last, count, np.maximum(left, 0.5) if log_x else left, right)
+        left = np.append(left, right[-1] + 2 * width)
+        right = np.append(right, left[-1] + 4 * width)
+    if log_x:
+        left = np.maximum(left, 0.5)
+    first, last = np.maximum(first, low), np.minimum(last, high)
+    return Bins(first, last, count, left, right, tail)
+
+
+def _reach(rows: Array, longest: int) -> int:
+    """How far a linear axis goes bin by bin: all the way, unless a few rows would squeeze all others."""
+    p99, p999 = (int(cut) for cut in np.percentile(rows, [99, 99.9], method="lower"))
+    most = LONG_TAIL * max(p99, 1)
+    return longest if longest <= most else min(p999, most)
+
+
+def _even(low: int, high: int) -> Array:
+    """Edges of bins of one width, a power of two, beginning at a multiple of it."""
+    width = 1
+    while high // width - low // width + 1 > MOST_BINS:
+        width *= 2
+    return np.arange(low // width, high // width + 2, dtype=np.int64) * width
+
+
+def _growing(low: int, high: int) -> Array:
+    """Edges of bins that look equally wide on a log axis, which has no place for a length of 0."""
+    steps = np.geomspace(max(low, 1), max(high, 1) + 1, MOST_BINS + 1)
+    edges = np.unique(np.rint(steps).astype(np.int64))
+    edges[0] = low
+    return edges
+
+
+def figure(
+    bins: Bins, fitting: int, max_length: int, strategy: str, axes: Axes, lang: Lang
+) -> go.Figure:
+    """The rows by length, those that fit and the others; ``fitting`` rows fit ``max_length``."""
+    drawn = plots.blank("lengths", height=320)
+    kept, lost = parted(bins, fitting, max_length)
+    lost_name = say("ui.plot.dropped" if strategy == "delete" else "ui.plot.cut", lang)
+    hatch = {"shape": "/", "size": 6, "solidity": 0.35, "fgcolor": "#ffffff"}
+    below = np.cumsum(bins.count)
+    for name, colour, part, pattern in (
+        (say("ui.plot.kept", lang), TRAIN, kept, None),
+        (lost_name, LOST, lost, hatch),
+    ):
+        shown = np.flatnonzero(part)  # a log axis has no place for an empty bar
+        # A part of a bin is told by its own ends.
+        low = np.maximum(bins.low, max_length + 1) if part is lost else bins.low
+        high = bins.high if part is lost else np.minimum(bins.high, max_length)
+        upto = below if part is lost else np.minimum(below, fitting)
+        drawn.add_bar(
+            x=((bins.left + bins.right) / 2)[shown].tolist(),
+            y=part[shown].tolist(),
+            width=(bins.right - bins.left)[shown].tolist(),
+            name=name,
+            marker={"color": colour, "line": {"width": 0}, "pattern": pattern or {}},
+            customdata=[
+                [_span(int(low[i]), int(high[i]), lang), percent(int(upto[i]) / bins.rows)]
+                for i in shown
+            ],
+            hovertemplate=say(
+                "ui.histogram.hover", lang,
+                rows="%{y:,d}", span="%{customdata[0]}", share="%{customdata[1]}",
+            ) + "<extra></extra>",
+        )  # fmt: skip
+    if axes.cumulative:
+        _add_share(drawn, bins, below, lang)
+    _add_line(drawn, bins, max_length, axes)
+    _set_axes(drawn, bins, axes, lang)
+    return drawn
+
+
+def parted(bins: Bins, fitting: int, max_length: int) -> tuple[Array, Array]:
+    """Of each bin the rows that fit and those that are longer; the bin around the line has both."""
+    kept = np.where(bins.high <= max_length, bins.count, 0)
+    between = np.flatnonzero((bins.low <= max_length) & (max_length < bins.high))
+    kept[between] = fitting - kept.sum()
+    return kept, bins.count - kept
+
+
+def percent(share: float) -> str:
+    """A share in percent; only all is 100 %, only none is 0 %."""
+    if share in (0.0, 1.0):
+        return f"{share:.0%}"
+    for digits in (1, 2, 3, 4):
+        text = f"{share:.{digits}%}"
+        if float(text[:-1]) not in (0.0, 100.0):
+            return text
+    return ">99.9999%" if share > 0.5 else "<0.0001%"
+
+
+def _span(low: int, high: int, lang: Lang) -> str:
+    return f"{low:,}" if low == high else say("ui.histogram.span", lang, low=low, high=high)
+
+
+def _add_share(drawn: Any, bins: Bins, below: Array, lang: Lang) -> None:
+    """The share of rows at or below each length, on an axis of its own. The bars' hover tells it."""
+    drawn.add_scatter(
+        x=[float(bins.left[0]), *bins.right.tolist()], y=[0.0, *(below / bins.rows).tolist()],
+        name=say("ui.histogram.cumulative", lang), yaxis="y2", mode="lines", hoverinfo="skip",
+        line={"color": SHARE, "width": 2},
+    )  # fmt: skip
+    drawn.update_layout(
+        yaxis2={
+            "overlaying": "y", "side": "right", "range": [0, 1.04], "tickformat": ".0%",
+            "showgrid": False, "zeroline": False, "fixedrange": True, "color": SHARE,
+        }
+    )  # fmt: skip
+
+
+def _add_line(drawn: Any, bins: Bins, max_length: int, axes: Axes) -> None:
+    """The max_length line, what is beyond it shaded, and its label, which is its handle."""
+    x, end = bins.place(max_length + 0.5), float(bins.right[-1])
+    beyond = max_length > int(bins.high[-1])
+    start = float(bins.left[0])
+    scale = math.log10 if axes.log_x else float
+    share = (scale(x) - scale(start)) / (scale(end) - scale(start))
+    drawn.update_layout(
+        shapes=[
+            {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper",
+             "line": {"color": EVAL, "width": 2, "dash": "dash"}},
+            {"type": "rect", "x0": x, "x1": end, "y0": 0, "y1": 1, "yref": "paper",
+             "fillcolor": LOST, "opacity": 0.07, "line": {"width": 0}, "layer": "below"},
+        ],
+        annotations=[
+            # A log axis wants its annotations in powers of ten, its shapes in plain numbers.
+            {"x": scale(x), "y": 1, "yref": "paper", "yanchor": "top", "showarrow": False,
+             "xanchor": "right" if share > 0.5 else "left",
+             "text": f"↔ max_length {max_length:,}" + (" →" if beyond else ""),
+             "font": {"color": INK, "size": 12}, "bgcolor": EVAL, "borderpad": 4},
+        ],
+    )  # fmt: skip
+
+
+def _set_axes(drawn: Any, bins: Bins, axes: Axes, lang: Lang) -> None:
+    left, right, top = float(bins.left[0]), float(bins.right[-1]), int(bins.count.max())
+    tokens, places = bins.knots()
+    drawn.update_layout(
+        barmode="stack", bargap=0, hovermode="x", dragmode="zoom",
+        meta={"tokens": tokens, "places": places},
+    )  # fmt: skip
+    title = say("ui.plot.tokens", lang)
+    if axes.log_x:
+        drawn.update_xaxes(type="log", range=[math.log10(left), math.log10(right)], dtick="D2")
+    else:
+        drawn.update_xaxes(range=[left, right])
+    if bins.tail:
+        ticks = _ticks(left, float(bins.right[-2]))
+        more = say("ui.histogram.more", lang, low=int(bins.low[-1]))
+        drawn.update_xaxes(
+            tickvals=[*ticks, float(bins.left[-1] + bins.right[-1]) / 2],
+            ticktext=[*(f"{tick:,}" for tick in ticks), more],
+        )
+    drawn.update_xaxes(title_text=title, tickformat=",d", ticks="outside")
+    drawn.update_yaxes(title_text=say("ui.plot.rows", lang), selector={"side": None})
+    if axes.log_y:
+        span = [math.log10(0.5), math.log10(top) + 0.15]
+        drawn.update_layout(yaxis={"type": "log", "range": span, "dtick": 1, "tickformat": ",d"})
+    else:
+        drawn.update_layout(yaxis={"rangemode": "tozero", "tickformat": ",d"})
+
+
+def _ticks(low: float, high: float) -> list[int]:
+    """Round numbers between two lengths, few enough to be read."""
+    rough = max((high - low) / TICKS, 1)
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(int(n * power) for n in (1, 2, 5, 10) if n * power >= rough)
+    first = -(-math.ceil(low) // step) * step
+    return list(range(first, int(high) + 1, step))

@@ -6,12 +6,16 @@ from functools import lru_cache
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
+from tuner.data.choices import Choice, choices
 from tuner.data.lengths import Lengths
 from tuner.export import code
 from tuner.records import DatasetReport
 from tuner.texts import Lang, say
-from tuner.ui import html, ledger, look, plots
+from tuner.ui import histogram, html, ledger, look, suggest
+from tuner.ui.histogram import Axes, Bins
+from tuner.ui.live import Piece, changed
 from tuner.ui.notebook import Notebook
 from tuner.ui.page import Page
 from tuner.workbench import ledger_of
@@ -37,16 +41,28 @@ def build(page: Page) -> None:
                 value="delete",
                 scale=2,
             )
-        plot = page.words.view(
-            gr.Plot, figure, show_label=False, visible=False, elem_id="lengths-plot"
+        axes = page.words.make(
+            gr.CheckboxGroup,
+            {"label": "ui.histogram.axes", "choices": _axes},
+            value=[],
+            show_label=False,
+            container=False,
+            elem_id="axes",
+            elem_classes="plain",
         )
+        plot = gr.Plot(show_label=False, visible=False, elem_id="lengths-plot")
+        choice = page.words.view(gr.Radio, _options, visible=False, elem_id="choices")
+        offer = page.words.view(gr.HTML, _offer)
         table = page.words.view(gr.HTML, verdict)
         look.build(page)
         page.fold("python", _code)
     page.parts |= {
         "slider": slider,
         "strategy": strategy,
+        "axes": axes,
         "lengths-plot": plot,
+        "choices": choice,
+        "offer": offer,
         "lengths-table": table,
     }
 
@@ -56,27 +72,39 @@ def wire(page: Page) -> None:
     slider, strategy = page.parts["slider"], page.parts["strategy"]
     look.wire(page)
 
+    axes, choice = page.parts["axes"], page.parts["choices"]
+    seen = gr.State("")
+    given = [page.notebook, page.lang, strategy, axes, seen]
+    names = ("lengths-table", "knob-max_length", "choices", "offer", "lengths-plot")
+    shown = [page.notebook, seen, *(page.parts[name] for name in names)]
+    silent = {"show_progress": "hidden", "queue": False, "trigger_mode": "always_last"}
+
     def moved(
-        notebook: Notebook, lang: Lang, value: int, how: str
-    ) -> tuple[Notebook, Any, str, int]:
+        value: int, notebook: Notebook, lang: Lang, how: str, axes: list[str], seen: str
+    ) -> list[Any]:
         values = dict(notebook.values) | {"max_length": int(value)}
         changed = notebook.replace(max_length=int(value), strategy=how, values=values)
-        return changed, figure(changed, lang), verdict(changed, lang), int(value)
+        told, plot = drawn(changed, lang, axes, seen)
+        offer = [_options(changed, lang), _offer(changed, lang)]
+        return [changed, told, verdict(changed, lang), int(value), *offer, plot]
+
+    def chosen(value: int, notebook: Notebook, *rest: Any) -> list[Any]:
+        top = max(256, value, notebook.report.lengths.max if notebook.report else 0)
+        range_ = gr.update(value=value, maximum=1 << (top - 1).bit_length())
+        return [range_, *moved(value, notebook, *rest)]
 
     gr.on(
-        [slider.input, strategy.input],
-        moved,
-        [page.notebook, page.lang, slider, strategy],
-        [
-            page.notebook,
-            page.parts["lengths-plot"],
-            page.parts["lengths-table"],
-            page.parts["knob-max_length"],
-        ],
-        show_progress="hidden",
-        queue=False,
-        trigger_mode="always_last",
-        api_name="max_length",
+        [slider.input, strategy.input], moved, [slider, *given], shown,
+        api_name="max_length", **silent,
+    )  # fmt: skip
+    choice.input(chosen, [choice, *given], [slider, *shown], api_name="choose_max_length", **silent)
+    gr.on(
+        [page.notebook.change, page.lang.change, axes.change],
+        drawn,
+        [page.notebook, page.lang, axes, seen],
+        [seen, page.parts["lengths-plot"]],
+        api_visibility="private",
+        **silent,
     )
 
 
@@ -93,13 +121,35 @@ def _loaded(folder: str) -> Lengths:
     return Lengths.load(folder)
 
 
-def figure(notebook: Notebook, lang: Lang) -> Any:
+@lru_cache(maxsize=32)
+def _binned(folder: str, log_x: bool) -> Bins:
+    return histogram.binned(_loaded(folder).rows, log_x)
+
+
+def drawn(notebook: Notebook, lang: Lang, axes: list[str], seen: str) -> list[Any]:
+    """What the page has seen of the histogram, and the histogram if that has changed."""
+    folder = notebook.report.folder if notebook.report else ""
+    token = f"{folder}|{notebook.max_length}|{notebook.strategy}|{sorted(axes)}|{lang}"
+    return changed(
+        {
+            "plot": Piece(
+                token, 1, lambda: [figure(notebook, lang, Axes(**dict.fromkeys(axes, True)))]
+            )
+        },
+        seen,
+    )
+
+
+def figure(notebook: Notebook, lang: Lang, axes: Axes) -> Any:
     """The histogram; hidden before the rows were read."""
     found = of(notebook.report) if notebook.report else None
-    if found is None:
+    if found is None or notebook.report is None:
         return gr.update(value=None, visible=False)
-    drawn = plots.lengths(found, notebook.max_length, notebook.strategy, lang)
-    return gr.update(value=drawn, visible=True)
+    limit = notebook.max_length
+    fitting = int(np.count_nonzero(found.rows <= limit))
+    bins = _binned(notebook.report.folder, axes.log_x)
+    figure = histogram.figure(bins, fitting, limit, notebook.strategy, axes, lang)
+    return gr.update(value=figure, visible=True)
 
 
 def verdict(notebook: Notebook, lang: Lang) -> str:
@@ -130,6 +180,36 @@ def _how(report: DatasetReport, lang: Lang) -> str:
         return say("ui.lengths.exact_slow", lang, **counted)
     speed = round(report.read / seconds)
     return say("ui.lengths.exact", lang, speed=speed, checked=report.checked, **counted)
+
+
+def _choices(notebook: Notebook) -> tuple[Choice, ...]:
+    """Values for max_length, the plan's own among them."""
+    report = notebook.report
+    if report is None or of(report) is None:
+        return ()
+    advice = notebook.plan.advice if notebook.plan else ()
+    suggested = next((int(a.value) for a in advice if a.knob == "max_length"), None)
+    context = notebook.model.context_length if notebook.model else None
+    return _chosen(report.folder, context, suggested, notebook.strategy)
+
+
+@lru_cache(maxsize=32)
+def _chosen(
+    folder: str, context: int | None, suggested: int | None, strategy: str
+) -> tuple[Choice, ...]:
+    return choices(_loaded(folder), context, suggested, strategy)
+
+
+def _options(notebook: Notebook, lang: Lang) -> Any:
+    return suggest.options(_choices(notebook), notebook.max_length, lang)
+
+
+def _offer(notebook: Notebook, lang: Lang) -> str:
+    return suggest.table(_choices(notebook), notebook.strategy, lang)
+
+
+def _axes(lang: Lang) -> list[tuple[str, str]]:
+    return [(say(f"ui.histogram.{name}", lang), name) for name in ("log_x", "log_y", "cumulative")]
 
 
 def _strategies(lang: Lang) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Figures: the length histogram, the loss, and what goes with it. Plotly draws them.
+"""Figures: the loss, and what goes with it. Plotly draws them.
 
 At most :data:`MOST_POINTS` points a series are sent; each bin keeps its lowest
 and its highest point, so no spike is lost. ``uirevision`` keeps the reader's
@@ -16,10 +16,9 @@ import pandas  # noqa: F401, ICN001
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from tuner.data.lengths import Lengths, histogram
 from tuner.records import Event
 from tuner.texts import Lang, say
-from tuner.ui.theme import EVAL, LOST, MUTED, TRAIN
+from tuner.ui.theme import EVAL, MUTED, TRAIN
 
 MOST_POINTS: Final = 800
 Points = tuple[list[float], list[float]]
@@ -66,7 +65,7 @@ def series(events: Sequence[Event], name: str) -> Points:
 
 def loss(events: Sequence[Event], log_scale: bool, lang: Lang, run: str) -> go.Figure:
     """Train loss raw and smoothed, eval loss as points."""
-    figure = _figure(run, height=340)
+    figure = blank(run, height=340)
     x, y = series(events, "loss")
     raw_x, raw_y = thin(x, y)
     figure.add_scatter(
@@ -107,46 +106,13 @@ def details(events: Sequence[Event], lang: Lang, run: str) -> go.Figure:
     return figure
 
 
-def lengths(found: Lengths, max_length: int, strategy: str, lang: Lang) -> go.Figure:
-    """How long the rows are, with the max_length line; what is over it in another colour."""
-    edges, counts = histogram(found.rows)
-    width = edges[1] - edges[0]
-    figure = _figure("lengths", height=280)
-    lost_name = say("ui.plot.dropped" if strategy == "delete" else "ui.plot.cut", lang)
-    bars = list(zip(edges, counts, strict=False))
-    parts = (
-        (say("ui.plot.kept", lang), TRAIN, [bar for bar in bars if bar[0] <= max_length]),
-        (lost_name, LOST, [bar for bar in bars if bar[0] > max_length]),
-    )
-    for name, colour, chosen in parts:
-        figure.add_bar(
-            x=[e + width / 2 for e, _ in chosen], y=[c for _, c in chosen], width=width * 0.94,
-            name=name, marker_color=colour,
-            customdata=[f"{e:.0f}–{e + width - 1:.0f}" for e, _ in chosen],
-            hovertemplate="%{customdata} token: %{y}<extra></extra>",
-        )  # fmt: skip
-    if max_length <= edges[-1] * 1.5:
-        figure.add_vline(
-            x=max_length + 0.5, line_color=EVAL, line_width=2, line_dash="dash",
-            annotation_text=f"max_length {max_length:,}", annotation_font_color=EVAL,
-        )  # fmt: skip
-    else:
-        figure.add_annotation(
-            x=1, y=1, xref="paper", yref="paper", xanchor="right", yanchor="bottom",
-            text=f"max_length {max_length:,} →", showarrow=False, font={"color": EVAL},
-        )  # fmt: skip
-    figure.update_layout(barmode="overlay", bargap=0)
-    figure.update_xaxes(title_text=say("ui.plot.tokens", lang))
-    figure.update_yaxes(title_text=say("ui.plot.rows", lang))
-    return figure
-
-
 def _finite(values: Sequence[float]) -> list[float | None]:
     """Plotly draws a gap for None; NaN and infinity are no JSON."""
     return [value if math.isfinite(value) else None for value in values]
 
 
-def _figure(revision: str, height: int) -> go.Figure:
+def blank(revision: str, height: int) -> go.Figure:
+    """A figure in the page's look, with nothing on it."""
     figure = go.Figure()
     _style(figure, revision, height)
     return figure

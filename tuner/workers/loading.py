@@ -200,27 +200,33 @@ def split(
     rows: it draws the same random numbers as it will when the run starts.
     """
     from datasets import Dataset
-    from swift.dataset.loader import DatasetLoader, load_dataset
+    from swift.dataset import loader
 
     starts = itertools.accumulate(sizes, initial=0)
-    numbers = [
-        Dataset.from_dict({"n": range(s, s + n)}) for s, n in zip(starts, sizes, strict=False)
-    ]
-    waiting = iter(numbers)
-    original = DatasetLoader.load
-    DatasetLoader.load = lambda *_, **__: next(waiting)
+    waiting = iter(
+        [Dataset.from_dict({"n": np.arange(s, s + n)}) for s, n in zip(starts, sizes, strict=False)]
+    )
+    original, tag = loader.DatasetLoader.load, loader._inject_dataset_routing_tag
+    loader.DatasetLoader.load = lambda *_, **__: next(waiting)
+    # A column of the dataset's name in every row: it draws nothing, and costs 500 bytes a row.
+    loader._inject_dataset_routing_tag = lambda rows, _: rows
     try:
-        parts = load_dataset(list(names), split_dataset_ratio=ratio, shuffle=shuffle, seed=seed)
+        parts = loader.load_dataset(
+            list(names), split_dataset_ratio=ratio, shuffle=shuffle, seed=seed
+        )
     except AssertionError as error:
         raise InputError("data.too_few_rows", data=", ".join(names), rows=sum(sizes)) from error
     finally:
-        DatasetLoader.load = original
-    train, held_out = (
-        np.empty(0, np.int64) if part is None
-        else np.asarray(part.with_format("numpy")["n"][:], np.int64)
-        for part in parts
-    )  # fmt: skip
+        loader.DatasetLoader.load, loader._inject_dataset_routing_tag = original, tag
+    train, held_out = (np.empty(0, np.int64) if part is None else _column(part) for part in parts)
     return train, held_out
+
+
+def _column(part: Any) -> NDArray[np.int64]:
+    """The numbers in a part, in its order, without an object for each."""
+    numbers = np.asarray(part.data.column("n").to_numpy(), np.int64)
+    chosen = part._indices
+    return numbers if chosen is None else numbers[chosen.column(0).to_numpy()]
 
 
 def reason_of(error: Exception) -> Sentence:

@@ -80,14 +80,25 @@ class Reference:
         special = any_of(self.added)
         once = lru_cache(4096)(lambda text: tuple(self._cut(text, special, encoder)))
         template = self.template
-        original = template._tokenize
+        original, split = template._tokenize, template._split_special_tokens
+        marks = any_of(template.special_tokens).search
+
+        def split_quickly(texts: list[Any], scales: list[float]) -> tuple[list[Any], list[float]]:
+            # Without a mark nothing is split: ms-swift only leaves out what is empty.
+            if any(isinstance(text, str) and marks(text) for text in texts):
+                found: tuple[list[Any], list[float]] = split(texts, scales)
+                return found
+            kept = [(text, scale) for text, scale in zip(texts, scales, strict=True) if text != ""]
+            return [text for text, _ in kept], [scale for _, scale in kept]
+
         template._tokenize = lambda text, **_: list(once(text))
+        template._split_special_tokens = split_quickly
         base.deepcopy = template_inputs.deepcopy = lambda value: value
         try:
             yield
         finally:
             base.deepcopy = template_inputs.deepcopy = copy.deepcopy
-            template._tokenize = original
+            template._tokenize, template._split_special_tokens = original, split
 
     def _cut(self, text: str, special: re.Pattern[str], encoder: Encoder) -> Iterator[int]:
         start = 0
@@ -187,7 +198,7 @@ def measure(shape: Shape, contents: Sequence[str], encoder: Encoder) -> tuple[in
 
 def _measured(encoded: Any) -> tuple[int, int]:
     labels = encoded.get("labels") or []
-    return max(encoded["lengths"]), sum(label != -100 for label in labels[1:])
+    return max(encoded["lengths"]), len(labels[1:]) - labels[1:].count(-100)
 
 
 def _messages(roles: Sequence[str], contents: Sequence[str]) -> dict[str, Any]:

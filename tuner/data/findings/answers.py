@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 ANSWERS: Final = frozenset({"assistant", "tool_call"})
 #: An answer counts as repeated when this share of the rows have it, and this many.
 REPEATED_SHARE: Final = 0.005
-REPEATED_LEAST: Final = 10
+REPEATED_LEAST: Final = 20
 #: Shorter answers (bytes) are labels, which are repeated by nature.
 SHORTEST: Final = 32
 

@@ -34,7 +34,7 @@ _SHOWN: Final = 500
 class Limits:
     """How many rows are compared with one another; of more, a random part is."""
 
-    exactly: int = 20_000_000  #: for equal rows
+    exactly: int = 10_000_000  #: for equal rows
     nearly: int = 1_000_000  #: for nearly equal rows and repeated answers
     seed: int = 42
 

@@ -166,7 +166,11 @@ def _item(number: int, line: bytes, store: str) -> Item:
         turns = tuple([(str(m.get("role")), _text(m.get("content"))) for m in messages])
     except (ValueError, AttributeError) as error:
         raise InputError("finding.changed", file=store) from error
-    rest = [(key, row[key]) for key in sorted(row) if row[key] and _MEANT.fullmatch(key)]
+    rest = [
+        (key, row[key])
+        for key in sorted(row)
+        if _MEANT.fullmatch(key) and row[key] not in (None, "", [], {})
+    ]
     channel = row.get("channel")
     known = hashlib.blake2b(orjson.dumps((turns, rest)), digest_size=8).digest()
     return Item(
