@@ -43,7 +43,7 @@ def lengths_of(
     """Lengths as a look at a dataset leaves them; without ``train`` every row trains."""
     arrays = (
         np.asarray(list(v), dtype=np.int32)
-        for v in (rows, rows if train is None else train, validation)
+        for v in (rows, rows if train is None else train, validation, rows)
     )
     return Lengths(*arrays)
 

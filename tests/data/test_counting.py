@@ -26,8 +26,8 @@ LONGEST: Final = 32
 NO_ENCODER: Final = {"encoder": "none"}
 
 
-@pytest.fixture(autouse=True)
-def small(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="module")
+def small() -> Iterator[None]:
     """Pieces and rows of a few bytes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "PIECE", PIECE)

@@ -23,7 +23,7 @@ from tuner.errors import InputError, NotFoundError
 from tuner.records import DataFinding, from_dict
 from tuner.texts import LANGS, catalogue
 from tuner.workers.child import Call, Cancelled
-from tuner.workers.findings import findings as verb
+from tuner.data.findings.scan import serve as verb
 
 Row = dict[str, Any]
 WORDS = (

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.helpers import chat, write_jsonl
 from tuner.data.inspection import inspect
+from tuner.data.rows import Columns
+from tuner.errors import StorageError
+from tuner.files import write_json
 from tuner.records import DatasetRef, DatasetReport, ModelInfo
 from tuner.settings import Settings
 
@@ -24,18 +28,32 @@ class Child:
     def call(self, role: str, verb: str, on_progress: Any, **args: Any) -> dict[str, Any]:
         self.asked += 1
         assert (role, verb) == ("data", "measure")
-        rows = Path(args["train"][0].partition("#")[0]).read_text().splitlines()
-        for part, values in (
-            ("train", [len(r) for r in rows]),
-            ("index", range(len(rows))),
-            ("eval", []),
-        ):
-            np.save(f"{args['out']}.{part}.npy", np.asarray(list(values), dtype=np.int32))
-        return {
-            "read": len(rows), "valid": len(rows), "problem_count": 0, "untrained": 0, "eval_rows": 0,
-            "problems": [(1, {"key": "reason.no_messages", "params": {}})], "untrained_rows": [2],
+        name = args["train"][0]
+        rows = Path(name.partition("#")[0]).read_text().splitlines()
+        folder = Path(args["out"])
+        folder.mkdir()
+        for side, kept in (("train", rows), ("eval", [])):
+            columns = Columns(folder, side)
+            sizes = [len(row) for row in kept]
+            zeros = [0] * len(sizes)
+            columns.append(
+                length=sizes, trained=zeros, offset=zeros, row=range(1, len(sizes) + 1), part=zeros
+            )
+            columns.close()
+        problem = {"side": "train", "part": 0, "row": 1, "stage": "valid", "text": "{}"}
+        problem["reason"] = {"key": "reason.no_messages", "params": {}}
+        (folder / "problems.jsonl").write_text(json.dumps(problem) + "\n")
+        part = {"name": name, "lines": 2, "read": 2, "loaded": 2, "valid": 2}
+        found = {
+            "stores": {"train": [{"path": name.partition("#")[0], "name": name}], "eval": []},
+            "parts": {"train": [part], "eval": []},
+            "split": {"chosen": 2, "train": 2, "held": 0}, "checks": 0,
+            "valid": len(rows), "problem_count": 1, "trained_tokens": 0, "untrained": 2,
+            "channels": {}, "path": "tokenizers", "checked": 2, "seconds": 0.1, "estimate": None,
             "preview": [[{"role": "user", "content": "q"}]],
         }  # fmt: skip
+        write_json(folder / "found.json", found)
+        return found
 
 
 @pytest.fixture
@@ -72,7 +90,7 @@ def test_a_second_look_at_the_same_rows_asks_nobody(
     first, second = look(model, str(rows)), look(model, str(rows))
     assert first == second
     assert look.child.asked == 1
-    assert first.untrained_rows == (2,)
+    assert first.untrained_rows == (1, 2)
     assert first.problems[0].reason.say("en") == "no messages"
 
 
@@ -100,12 +118,23 @@ def test_a_look_that_was_broken_off_is_done_again(
     look: Looker, model: ModelInfo, rows: Path
 ) -> None:
     look(model, str(rows))
-    (kept,) = look.home.lengths.glob("*.json")
+    (kept,) = look.home.lengths.glob("*/found.json")
     kept.write_text('{"read": ')
     look(model, str(rows))
-    next(look.home.lengths.glob("*.index.npy")).unlink()
-    look(model, str(rows))
-    assert look.child.asked == 3
+    assert look.child.asked == 2
+    assert len(list(look.home.lengths.iterdir())) == 1
+
+
+def test_a_look_that_fails_leaves_nothing(look: Looker, model: ModelInfo, rows: Path) -> None:
+    class Full(Child):
+        def call(self, role: str, verb: str, on_progress: Any, **args: Any) -> dict[str, Any]:
+            super().call(role, verb, on_progress, **args)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    look.child = Full()
+    with pytest.raises(StorageError, match="No space left"):
+        look(model, str(rows))
+    assert not list(look.home.lengths.iterdir())
 
 
 def test_rows_from_a_hub_are_read_each_time(look: Looker, model: ModelInfo, rows: Path) -> None:

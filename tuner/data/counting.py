@@ -13,7 +13,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -28,6 +28,8 @@ from tuner.workers.shapes import Shape, to_json
 #: As ``datasets.packaged_modules.json`` reads.
 PIECE: Final = 10 << 20
 MOST_PROCESSES: Final = 8
+#: Seconds between two questions whether anybody still wants the answer.
+PATIENCE: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,10 @@ class Counters:
                     with contextlib.suppress(OSError):
                         pipe.close()
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self, check: Callable[[], None] = lambda: None) -> Iterator[Piece]:
         """The counted pieces in the file's order, at most a few ahead of whoever takes them.
+
+        ``check`` is called while they are waited for; what it raises ends the wait.
 
         Raises:
             Deviates: a row that may change how the whole file is read.
@@ -156,7 +160,11 @@ class Counters:
                 expected += 1
                 self._ahead.release()
                 continue
-            number, piece = done.get()
+            try:
+                number, piece = done.get(timeout=PATIENCE)
+            except queue.Empty:
+                check()
+                continue
             if piece is None:
                 running -= 1
                 self._ahead.release()

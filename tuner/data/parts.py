@@ -133,7 +133,7 @@ class PartCounter:
         mark = self._mark
         if loading.is_plain(name, asked.columns) and path.is_file():
             try:
-                self._count(path, strict=True)
+                self.count(path, strict=True)
             except Deviates as deviation:
                 log(f"{path.name}: row {deviation.row}: {deviation.why}")
                 self.columns.rollback(mark[0])
@@ -168,7 +168,7 @@ class PartCounter:
                 sink.write(_dumped(kept) + b"\n")
         self._source, self._at = tally.source_rows, 0
         try:
-            self._count(store, strict=False)
+            self.count(store, strict=False)
         except Deviates as deviation:
             raise RuntimeError(f"{store}: {deviation.row}: {deviation.why}") from deviation
         self._require_rows()
@@ -181,18 +181,19 @@ class PartCounter:
                 reason=self._reason or Sentence("reason.empty"),
             )  # fmt: skip
 
-    def _count(self, path: Path, strict: bool) -> None:
+    def count(self, path: Path, strict: bool) -> None:
         asked, part = self.asked, self.part
         before = path.stat()
         part.store, part.path = str(path), asked.spec["encoder"]
         size = before.st_size
         if not size:
             return
+        asked.call.progress(stage="count", done=0, total=0)
         shapes = self._shapes(path, size) if asked.encoder else []
         spec = asked.spec if asked.encoder else {"encoder": "none"}
         draw = np.random.default_rng(len(part.name))
         with Counters(path, size, spec, self._hazards.texts, shapes, strict) as counters:
-            for piece in counters.pieces():
+            for piece in counters.pieces(asked.call.check):
                 rows = len(piece.counted.length)
                 if strict:
                     self._same_columns(piece.counted.columns)

@@ -148,7 +148,7 @@ def wire(page: Page) -> Any:
                 known = looked(page, known, ref, model_type, template, tell)
             named = {"query": query, "response": response, "system": system_column}
             columns = {
-                name: meaning for meaning, box in named.items() if (name := (box or "").strip())
+                column: meaning for meaning, box in named.items() if (column := (box or "").strip())
             }
             given = {"NAME": name, "AUTHOR": author}
             asked = Asked(train, validation, ratio, given, columns, agent_template or None, system)

@@ -26,8 +26,9 @@ from tuner.ui import plots
 from tuner.ui.theme import EVAL, LOST, TRAIN
 
 MOST_BINS: Final = 120
+LOG_BINS: Final = 90
 #: The tail is long when the longest row is more than so many times the 99th percentile.
-LONG_TAIL: Final = 4
+LONG_TAIL: Final = 3
 TICKS: Final = 8
 SHARE: Final = "#2f9e77"
 INK: Final = "#1b1d22"  #: on the label of the line: a contrast of 6 on its orange
@@ -59,21 +60,23 @@ class Bins:
     right: Array
     tail: bool  #: the last bin is a long tail, drawn narrower than it is
 
-    def place(self, length: float) -> float:
-        """Where on the axis a length lies; what is longer than all rows lies at the right end."""
-        tokens, places = self.knots()
-        return float(np.interp(length, tokens, places))
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return int(self.count.sum())
 
     def knots(self) -> tuple[list[float], list[float]]:
-        """Lengths, and where on the axis they lie; straight lines between."""
-        ends = [0, -1] if not self.tail else [0, -2, -1]
-        tokens, places = [float(self.left[0])], [float(self.left[0])]
-        for end in ends[1:]:
-            tokens += [float(self.low[end]) - 0.5] if end == -1 and self.tail else []
-            places += [float(self.left[end])] if end == -1 and self.tail else []
-            tokens.append(float(self.high[end]) + 0.5)
-            places.append(float(self.right[end]))
-        return tokens, places
+        """Lengths, and where on the axis they lie; what is between lies between."""
+        left, right = float(self.left[0]), float(self.right[-1])
+        if not self.tail:
+            return [left, right], [left, right]
+        border = float(self.right[-2])
+        tokens = [left, border, border, float(self.high[-1]) + 0.5]
+        return tokens, [left, border, float(self.left[-1]), right]
+
+    def place(self, length: float) -> float:
+        """Where on the axis a length lies; what is longer than all rows lies at the right end."""
+        return float(np.interp(length, *self.knots()))
 
 
 def binned(rows: Array, log_x: bool) -> Bins:
@@ -113,11 +116,19 @@ def _even(low: int, high: int) -> Array:
 
 
 def _growing(low: int, high: int) -> Array:
-    """Edges of bins that look equally wide on a log axis, which has no place for a length of 0."""
-    steps = np.geomspace(max(low, 1), max(high, 1) + 1, MOST_BINS + 1)
-    edges = np.unique(np.rint(steps).astype(np.int64))
-    edges[0] = low
-    return edges
+    """Edges of bins that look about equally wide on a log axis.
+
+    A bin is never narrower than the one before: widths that alternate between
+    1 and 2 tokens would draw a comb. A length of 0 has no place on the axis and
+    is counted with what comes next.
+    """
+    edge = max(low, 1)
+    ratio = (max(high, 2) / edge) ** (1 / LOG_BINS) - 1
+    edges = [low]
+    while edge <= high or len(edges) < 2:
+        edge += max(1, math.ceil(edge * ratio))
+        edges.append(edge)
+    return np.asarray(edges, dtype=np.int64)
 
 
 def figure(
@@ -226,7 +237,8 @@ def _set_axes(drawn: Any, bins: Bins, axes: Axes, lang: Lang) -> None:
     left, right, top = float(bins.left[0]), float(bins.right[-1]), int(bins.count.max())
     tokens, places = bins.knots()
     drawn.update_layout(
-        barmode="stack", bargap=0, hovermode="x", dragmode="zoom",
+        barmode="stack", bargap=0, hovermode="x", legend={"traceorder": "normal"},
+        margin={"r": 28}, modebar={"remove": ["select2d", "lasso2d", "autoScale2d"]},
         meta={"tokens": tokens, "places": places},
     )  # fmt: skip
     title = say("ui.plot.tokens", lang)
@@ -236,18 +248,18 @@ def _set_axes(drawn: Any, bins: Bins, axes: Axes, lang: Lang) -> None:
         drawn.update_xaxes(range=[left, right])
     if bins.tail:
         ticks = _ticks(left, float(bins.right[-2]))
-        more = say("ui.histogram.more", lang, low=int(bins.low[-1]))
         drawn.update_xaxes(
             tickvals=[*ticks, float(bins.left[-1] + bins.right[-1]) / 2],
-            ticktext=[*(f"{tick:,}" for tick in ticks), more],
+            ticktext=[*(f"{tick:,}" for tick in ticks), f"≥ {bins.low[-1]:,}"],
+            ticklabeloverflow="allow",
         )
     drawn.update_xaxes(title_text=title, tickformat=",d", ticks="outside")
     drawn.update_yaxes(title_text=say("ui.plot.rows", lang), selector={"side": None})
     if axes.log_y:
-        span = [math.log10(0.5), math.log10(top) + 0.15]
+        span = [math.log10(0.5), math.log10(top * 2)]
         drawn.update_layout(yaxis={"type": "log", "range": span, "dtick": 1, "tickformat": ",d"})
     else:
-        drawn.update_layout(yaxis={"rangemode": "tozero", "tickformat": ",d"})
+        drawn.update_layout(yaxis={"range": [0, top * 1.15], "tickformat": ",d"})
 
 
 def _ticks(low: float, high: float) -> list[int]:

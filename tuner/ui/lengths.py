@@ -205,7 +205,7 @@ def _options(notebook: Notebook, lang: Lang) -> Any:
 
 
 def _offer(notebook: Notebook, lang: Lang) -> str:
-    return suggest.table(_choices(notebook), notebook.strategy, lang)
+    return suggest.table(_choices(notebook), notebook.max_length, notebook.strategy, lang)
 
 
 def _axes(lang: Lang) -> list[tuple[str, str]]:

@@ -31,8 +31,8 @@ def options(found: Sequence[Choice], max_length: int, lang: Lang) -> Any:
     )
 
 
-def table(found: Sequence[Choice], strategy: str, lang: Lang) -> str:
-    """What each choice keeps and costs."""
+def table(found: Sequence[Choice], max_length: int, strategy: str, lang: Lang) -> str:
+    """What each choice keeps and costs; a dot before the one that is chosen."""
     if not found:
         return ""
     dropping = strategy == "delete"
@@ -42,7 +42,7 @@ def table(found: Sequence[Choice], strategy: str, lang: Lang) -> str:
         whole = choice.rows if dropping else choice.rows - choice.lost
         rows.append(
             (
-                html.count(choice.max_length),
+                ("● " if choice.max_length == max_length else "") + html.count(choice.max_length),
                 f"{whole:,} ({percent(whole / (whole + choice.lost))})",
                 html.count(choice.lost),
                 percent(choice.tokens_share),

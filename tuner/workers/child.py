@@ -20,10 +20,10 @@ from tuner.errors import TunerError
 from tuner.records import Sentence, to_dict
 from tuner.workers.wire import read_line, write_line
 
-#: verb -> module and function; the module is imported at the verb's first use
+#: verb -> module and function, of any room; the module is imported at the verb's first use
 VERBS: Final = {
     "inspect_model": ("tuner.workers.templates", "inspect_model"),
-    "findings": ("tuner.workers.findings", "findings"),
+    "findings": ("tuner.data.findings.scan", "serve"),
     "clean": ("tuner.data.cleaning", "serve"),
     "mask": ("tuner.workers.mask", "mask"),
     "measure": ("tuner.data.measure", "measure"),

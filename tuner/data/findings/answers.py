@@ -55,8 +55,8 @@ def is_one_word(text: str) -> bool:
 
 
 def fingerprint(answers: Sequence[str]) -> int:
-    """Equal for equal answers, 64 bits; 0 for one that is too short to count."""
-    text = " ".join(answers[-1].casefold().split()).encode("utf-8", "replace") if answers else b""
+    """Equal where all answers of a conversation are, 64 bits; 0 for what is too short to count."""
+    text = " ".join("\n".join(answers).casefold().split()).encode("utf-8", "replace")
     if len(text) < SHORTEST:
         return 0
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") | 1

@@ -1,16 +1,23 @@
-"""The search itself: every row is read once, in order, and leaves what the detectors need."""
+"""The search itself: every row is read once, in order, and leaves what the detectors need.
+
+:func:`serve` is the verb of a warm child; it needs neither torch nor ms-swift.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tuner.data.findings.compare import compare
 from tuner.data.findings.gather import Gathered, Limits
 from tuner.data.findings.kept import keep, read_findings
 from tuner.data.findings.reading import Source
 from tuner.data.findings.report import report
-from tuner.records import DataFinding
+from tuner.records import DataFinding, to_dict
+
+if TYPE_CHECKING:
+    from tuner.workers.child import Call
 
 
 def find(
@@ -45,3 +52,15 @@ def find(
     check()
     keep(folder, gathered.flags[: len(source.train)], findings)
     return findings
+
+
+def serve(call: Call, folder: str) -> dict[str, Any]:
+    """The findings (:class:`tuner.records.DataFinding`) of the look in ``folder``, the worst first.
+
+    Progress tells ``stage``, ``done`` and ``total`` rows. Raises as :func:`find`.
+    """
+
+    def progress(done: int, total: int) -> None:
+        call.progress(stage="findings", done=done, total=total)
+
+    return {"findings": to_dict(find(Path(folder), progress, call.check))}
