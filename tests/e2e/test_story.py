@@ -71,7 +71,7 @@ def test_reading_a_file_shows_its_rows_lengths_and_plan(page: Page, tmp_path: Pa
     choose(page, str(file))
     page.click("#data-read")
     expect(page.locator("#cell-data .note.ok")).to_contain_text("41 of 42 rows", timeout=180_000)
-    expect(page.locator("#cell-data table.t")).to_contain_text("narrator")
+    expect(page.locator("#cell-data .lost")).to_contain_text("narrator")
     expect(page.locator("#cell-data .note.warn")).to_contain_text("Rows: 42.")
     expect(page.locator("#cell-data .preview")).to_contain_text("<img src=x")
     assert page.title() != "owned"

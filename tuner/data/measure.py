@@ -7,6 +7,7 @@ refuses to repair anything.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import re
 import time
@@ -32,7 +33,7 @@ from tuner.data.parts import (
     without_count,
 )
 from tuner.data.rows import FOUND, Columns, Side, column, standard
-from tuner.errors import InputError
+from tuner.errors import InputError, StorageError, TunerError
 from tuner.files import write_json
 from tuner.records import to_dict
 from tuner.workers import encoders, loading
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from tuner.workers.child import Call
 
 PREVIEW_ROWS: Final = 3
+#: What the system says when a disk is full, over its quota or not to be written to.
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 #: Draws of the estimate, and the file size (bytes) from which one is worth making.
 DRAWS: Final = 1_000
 WORTH: Final = 4 << 20
@@ -62,15 +65,32 @@ def measure(
         NotFoundError: a dataset that the hub does not have, or no way to reach it.
         InputError: no row of a dataset came through, none has an answer to learn, or
             there are too few for the split or count; a file that cannot be read.
+        StorageError: no room for the columns.
     """
+    try:
+        return _measure(
+            call, (model, model_type, template, system, agent_template), train, validation,
+            split_ratio, seed, Path(out), columns, Path(encoders_folder), max_length, only_estimate,
+        )  # fmt: skip
+    except OSError as error:
+        if isinstance(error, TunerError) or error.errno not in NO_ROOM:
+            raise
+        reason = error.strerror or ""
+        raise StorageError("disk.cannot_write", folder=out, reason=reason) from error
+
+
+def _measure(
+    call: Call, key: tuple[str | None, ...], train: list[str], validation: list[str],
+    split_ratio: float, seed: int, folder: Path, columns: dict[str, str], encoders_folder: Path,
+    max_length: int, only_estimate: bool,
+) -> dict[str, Any]:  # fmt: skip
     started = time.monotonic()
     call.progress(stage="load", done=0, total=0)
-    reference = _reference(model, model_type, template, system, agent_template)
+    reference = _reference(*key)
     spec: Mapping[str, str] = {"encoder": "ms-swift"}
     if reference.tokenizer_json is not None:
-        spec = encoders.admit(Path(encoders_folder), reference.tokenizer_json)
+        spec = encoders.admit(encoders_folder, reference.tokenizer_json)
     encoder = encoders.load(spec) if "file" in spec else None
-    folder = Path(out)
     folder.mkdir(parents=True)
     asked = Asked(call, reference, encoder, spec, folder, columns, max_length)
     guessed = _estimate(asked, train)

@@ -182,6 +182,7 @@ class PartCounter:
             )  # fmt: skip
 
     def count(self, path: Path, strict: bool) -> None:
+        """Count the rows of a JSON Lines file; ``strict`` if it is as it came. Raises ``Deviates``, ``Differs``."""
         asked, part = self.asked, self.part
         before = path.stat()
         part.store, part.path = str(path), asked.spec["encoder"]

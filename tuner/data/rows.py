@@ -112,7 +112,7 @@ class Columns:
     def append(self, **values: Sequence[int] | NDArray[Any]) -> None:
         """Equally many values for each column."""
         for name, sink in self._sinks.items():
-            np.asarray(values[name], dtype=COLUMNS[name]).tofile(sink)
+            sink.write(np.asarray(values[name], dtype=COLUMNS[name]).tobytes())
 
     def mark(self) -> dict[str, int]:
         """How long each column is now."""

@@ -43,12 +43,12 @@ def data(ref: DatasetRef, seed: int = 42) -> str:
         "",
         (
             f"train, validation = load_dataset({list(ref.train)!r},"
-            f" split_dataset_ratio={ref.split_ratio!r}, shuffle=True, seed={seed})"
+            f" split_dataset_ratio={ref.split_ratio!r}, shuffle=True, seed={seed}{_columns(ref)})"
         ),
     ]
     if ref.validation:
         lines.append(
-            f"_, validation = load_dataset({list(ref.validation)!r}, split_dataset_ratio=1.0)"
+            f"_, validation = load_dataset({list(ref.validation)!r}, split_dataset_ratio=1.0{_columns(ref)})"
         )
     lines += [
         'print("rows to train on:", len(train))',
@@ -66,15 +66,23 @@ from swift.dataset import load_dataset
 
 template = BaseArguments(
     model={info.path!r}, model_type={info.model_type!r},
-    template={info.template!r}, system={system!r},
+    template={info.template!r}, system={system!r},{_agent(ref)}
 ).get_template()
 template.set_mode("train")
 template.max_length = 2**31 - 1  # measure first, decide afterwards
-rows, _ = load_dataset({list(ref.train)!r}, shuffle=False)
+rows, _ = load_dataset({list(ref.train)!r}, shuffle=False{_columns(ref)})
 lengths = np.array([template.encode(row, return_length=True)["lengths"][0] for row in rows])
 print("rows:", len(lengths), "mean:", round(lengths.mean(), 2), "longest:", lengths.max())
 print("over max_length:", (lengths > {max_length}).sum())
 """
+
+
+def _columns(ref: DatasetRef) -> str:
+    return f", columns={dict(ref.columns)!r}" if ref.columns else ""
+
+
+def _agent(ref: DatasetRef) -> str:
+    return f" agent_template={ref.agent_template!r}," if ref.agent_template else ""
 
 
 def plan(info: ModelInfo, ref: DatasetRef, system: str | None) -> str:

@@ -21,6 +21,7 @@ JS: Final = """
   let drag = null;
 
   const plot = () => document.querySelector('#lengths-plot .js-plotly-plot');
+  const LIVE = 120;  // milliseconds between two numbers that are sent while the line moves
   const box = () => document.querySelector('#max-length input[type=number]');
   const slider = () => document.querySelector('#max-length input[type=range]');
 
@@ -49,7 +50,8 @@ JS: Final = """
 
   function draw() {
     const made = plot();
-    if (!drag || !made || !window.Plotly) return;
+    if (!drag?.moved || !made?._fullLayout?.xaxis || !window.Plotly) return;
+    drag.made = made;
     const log = made._fullLayout.xaxis.type === 'log', meta = made.layout.meta;
     const x = between(drag.value + 0.5, meta.tokens, meta.places);
     const share = made._fullLayout.xaxis.d2p(x) / made._fullLayout.xaxis._length;
@@ -61,12 +63,22 @@ JS: Final = """
     });
   }
 
+  function send(value) {
+    const number = box();
+    if (!number || Number(number.value) === value) return;
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(number, value);
+    number.dispatchEvent(new Event('input', {bubbles: true}));
+  }
+
   function start(event) {
     const made = event.isPrimary && event.button === 0 ? line(event) : null;
     if (!made || !box() || box().disabled) return;
     const before = Number(box().value);
     const shown = made._fullLayout.xaxis.d2p(made._fullLayout.shapes[0].x0);
-    drag = {from: event.clientX, shown, before, value: before, moved: false, frame: 0};
+    drag = {from: event.clientX, shown, before, value: before, moved: false, frame: 0, sent: 0};
+    // A figure that arrives meanwhile is of a moment ago: the line goes back under the pointer.
+    drag.watch = new MutationObserver(() => plot() !== drag?.made && draw());
+    drag.watch.observe(document.querySelector('#lengths-plot'), {childList: true, subtree: true});
     document.documentElement.classList.add('dragging-line');
   }
 
@@ -85,6 +97,10 @@ JS: Final = """
     drag.value = Math.min(Number(range.max), Math.max(Number(range.min), length));
     cancelAnimationFrame(drag.frame);
     drag.frame = requestAnimationFrame(draw);
+    if (event.timeStamp - drag.sent > LIVE) {
+      drag.sent = event.timeStamp;
+      send(drag.value);
+    }
   }
 
   function stop(keep) {
@@ -92,13 +108,13 @@ JS: Final = """
     cancelAnimationFrame(drag.frame);
     if (!keep) drag.value = drag.before;
     draw();
-    const {value, before} = drag, number = box();
+    drag.watch.disconnect();
+    const {value, moved} = drag;
     drag = null;
     document.documentElement.classList.remove('dragging-line');
-    if (value === before || !number) return;
-    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(number, value);
-    number.dispatchEvent(new Event('input', {bubbles: true}));
-    number.dispatchEvent(new PointerEvent('pointerup', {bubbles: true}));  // Gradio's release
+    if (!moved) return;
+    send(value);
+    box()?.dispatchEvent(new PointerEvent('pointerup', {bubbles: true}));  // Gradio's release
   }
 
   document.addEventListener('pointerdown', start, true);
