@@ -15,7 +15,7 @@ from tuner.records import Run, Sentence
 from tuner.runs import folder
 from tuner.runs.follower import Follower
 from tuner.texts import LANGS, Lang, as_lang, say
-from tuner.ui import ask, data, drag, html, lengths, mask, model, plan, quality, theme, train
+from tuner.ui import ask, data, drag, html, lengths, mask, model, plan, quality, theme, train, zoom
 from tuner.ui.live import Piece, changed
 from tuner.ui.notebook import Note, Notebook
 from tuner.ui.page import Page
@@ -95,7 +95,8 @@ def build(bench: Workbench) -> tuple[Any, Follower]:
         _wire_language(page)
         _wire_live(page, answers)
         _wire_opening(page, blocks, answers)
-        blocks.load(None, js=drag.JS, **SILENT)
+        for js in (zoom.JS, drag.JS):
+            blocks.load(None, js=js, **SILENT)
     blocks.queue(default_concurrency_limit=CONCURRENT)
     _calm(blocks)
     return blocks, follower

@@ -150,4 +150,8 @@ CSS: Final = """
   .app { padding: var(--t-2) !important; }
   .knob { flex-direction: column; align-items: stretch; gap: 2px !important; }
 }
+#axes { margin: 0; }
+#axes label { padding: 4px 10px; font-size: 13px; }
+#lengths-plot .on-line .draglayer * { cursor: ew-resize !important; }
+.dragging-line, .dragging-line * { cursor: ew-resize !important; user-select: none; }
 """
