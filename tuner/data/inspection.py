@@ -28,7 +28,7 @@ from typing import Any, Final
 import numpy as np
 
 from tuner.data import ledger
-from tuner.data.lengths import Lengths, stats
+from tuner.data.lengths import Lengths
 from tuner.data.rows import FOUND, Rows
 from tuner.errors import StorageError, TunerError
 from tuner.files import read_json, write_json
@@ -207,7 +207,7 @@ def report_of(folder: Path, found: Mapping[str, Any], shape: str) -> DatasetRepo
         format=shape or "hub",
         read=sum(part["read"] for part in found["parts"]["train"]),
         valid=found["valid"],
-        lengths=stats(lengths.rows),
+        lengths=lengths.of_rows.stats(),
         folder=str(folder),
         eval_rows=len(lengths.validation),
         exact=True,

@@ -7,8 +7,9 @@ once; moving ``max_length`` only counts again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from tuner.data.rows import column, selected
 from tuner.records import Kept, LengthStats
 
 Array = NDArray[np.int32]
+#: Lengths that are counted at a time.
+PART: Final = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -45,19 +48,20 @@ class Lengths:
         A row that is exactly ``max_length`` long fits.
         """
         limit = _fits(max_length)
-        over = self.rows > limit
         dropping = strategy == "delete"
-        train = self.train[self.train <= limit] if dropping else np.minimum(self.train, limit)
-        checks = self.validation[self.validation <= limit] if dropping else self.validation
-        lost = self.rows[over].astype(np.int64)
+        fit, fit_tokens = self.of_rows.within(limit)
+        train, train_tokens = self.of_train.within(limit)
+        over = len(self.rows) - fit
+        longer = len(self.train) - train
+        lost = self.of_rows.tokens - fit_tokens
         return Kept(
-            rows=len(self.rows) - (int(over.sum()) if dropping else 0),
-            over=int(over.sum()),
-            tokens_lost=int(lost.sum() if dropping else (lost - limit).sum()),
-            tokens=int(self.rows.sum(dtype=np.int64)),
-            train_rows=len(train),
-            train_tokens=int(train.sum(dtype=np.int64)),
-            eval_rows=len(checks),
+            rows=fit if dropping else len(self.rows),
+            over=over,
+            tokens_lost=lost if dropping else lost - over * limit,
+            tokens=self.of_rows.tokens,
+            train_rows=train if dropping else len(self.train),
+            train_tokens=train_tokens if dropping else train_tokens + longer * limit,
+            eval_rows=self.of_validation.within(limit)[0] if dropping else len(self.validation),
         )
 
     def answers_cut(self, max_length: int | None, strategy: str) -> int:
@@ -68,9 +72,73 @@ class Lengths:
         """
         if strategy == "delete":
             return 0
-        limit = _fits(max_length)
-        longer = self.rows > limit
-        return int((longer if strategy == "right" else longer & (self.trained > limit)).sum())
+        found = self.of_rows if strategy == "right" else self.of_trained
+        return len(self.rows) - found.within(_fits(max_length))[0]
+
+    @cached_property
+    def of_rows(self) -> Distribution:
+        """How long the valid rows are."""
+        return Distribution.of(self.rows)
+
+    @cached_property
+    def of_train(self) -> Distribution:
+        """How long the training rows are."""
+        return self.of_rows if self.train is self.rows else Distribution.of(self.train)
+
+    @cached_property
+    def of_validation(self) -> Distribution:
+        """How long the validation rows are."""
+        return Distribution.of(self.validation)
+
+    @cached_property
+    def of_trained(self) -> Distribution:
+        """How many tokens of each valid row count in the loss."""
+        return Distribution.of(self.trained)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Lengths counted once, so that each ``max_length`` is answered at once at any number of rows."""
+
+    values: NDArray[np.int64]  #: the lengths that occur, ascending
+    rows: NDArray[np.int64]  #: rows of at most each length
+    summed: NDArray[np.int64]  #: tokens in them
+
+    @classmethod
+    def of(cls, lengths: Array) -> Distribution:
+        """Count an array, a part of it at a time: it may be larger than memory."""
+        values, counts = np.empty(0, np.int64), np.empty(0, np.int64)
+        for start in range(0, len(lengths), PART):
+            found, times = np.unique(lengths[start : start + PART], return_counts=True)
+            values, place = np.unique(np.concatenate([values, found]), return_inverse=True)
+            counts = np.bincount(place, np.concatenate([counts, times]), len(values))
+        counts = counts.astype(np.int64)
+        return cls(values, counts.cumsum(), (counts * values).cumsum())
+
+    @property
+    def tokens(self) -> int:
+        """In all rows."""
+        return int(self.summed[-1]) if len(self.summed) else 0
+
+    def within(self, limit: int) -> tuple[int, int]:
+        """Rows that are no longer than ``limit``, and their tokens."""
+        place = int(np.searchsorted(self.values, limit, "right"))
+        return (int(self.rows[place - 1]), int(self.summed[place - 1])) if place else (0, 0)
+
+    def stats(self) -> LengthStats:
+        """Minimum, mean, percentiles and maximum of at least one length.
+
+        A percentile is a length that occurs (numpy's "lower"), not a mean of two.
+        """
+        total = int(self.rows[-1])
+        ranks = [int(share * (total - 1)) for share in (0.5, 0.9, 0.95, 0.99)]
+        p50, p90, p95, p99 = (
+            int(cut) for cut in self.values[np.searchsorted(self.rows, ranks, "right")]
+        )
+        return LengthStats(
+            min=int(self.values[0]), mean=round(self.tokens / total, 2), p50=p50, p90=p90, p95=p95,
+            p99=p99, max=int(self.values[-1]),
+        )  # fmt: skip
 
 
 def _fits(limit: int | None) -> int:
@@ -88,15 +156,8 @@ def _checks(folder: Path, rows: Array) -> Array:
 
 
 def stats(lengths: Array) -> LengthStats:
-    """Minimum, mean, percentiles and maximum of at least one length.
-
-    A percentile is a length that occurs (numpy's "lower"), not a mean of two.
-    """
-    cuts = np.percentile(lengths, [50, 90, 95, 99], method="lower")
-    return LengthStats(
-        min=int(lengths.min()), mean=round(float(lengths.mean()), 2), p50=int(cuts[0]),
-        p90=int(cuts[1]), p95=int(cuts[2]), p99=int(cuts[3]), max=int(lengths.max()),
-    )  # fmt: skip
+    """The statistics of at least one length, see :meth:`Distribution.stats`."""
+    return Distribution.of(lengths).stats()
 
 
 def histogram(lengths: Array, bins: int = 60) -> tuple[list[float], list[int]]:

@@ -14,25 +14,20 @@ JS: Final = r"""
 () => {
   const kept = new Map(), met = new WeakSet();
 
+  const axes = (full) => Object.entries(full).filter(([name]) => /^[xy]axis\d*$/.test(name));
+
   function meet(made) {
     const full = made._fullLayout;
     if (met.has(made) || !full?.xaxis || !made.on) return;
     met.add(made);
-    const {uirevision, meta} = made.layout;
-    const key = JSON.stringify([uirevision, meta, full.xaxis.type, full.yaxis?.type]);
-    const before = kept.get(key);
-    if (before && window.Plotly) window.Plotly.relayout(made, {...before});
+    // Another kind of axis, or other ends than the reader zoomed from, is another picture.
+    const ends = axes(full).map(([name, axis]) => [name, axis.type, axis.autorange || axis.range]);
+    const key = JSON.stringify([full.uirevision, made.layout.meta, ends]);
+    if (kept.has(key) && window.Plotly) window.Plotly.relayout(made, {...kept.get(key)});
     made.on('plotly_relayout', (change) => {
-      const view = {...kept.get(key)};
-      for (const [name, value] of Object.entries(change)) {
-        const axis = /^([xy]axis\d*)\.(range|autorange)/.exec(name)?.[1];
-        if (!axis) continue;
-        if (!name.includes('[')) delete view[axis + '.range[0]'], delete view[axis + '.range[1]'];
-        if (name.endsWith('.autorange')) delete view[axis + '.range'];
-        view[name] = value;
-        if (!name.endsWith('.autorange')) delete view[axis + '.autorange'];
-      }
-      kept.set(key, view);
+      if (!Object.keys(change).some((name) => /^[xy]axis/.test(name))) return;
+      const zoomed = axes(made._fullLayout).filter(([, axis]) => !axis.autorange);
+      kept.set(key, Object.fromEntries(zoomed.map(([n, axis]) => [n + '.range', [...axis.range]])));
     });
   }
 
