@@ -94,18 +94,21 @@ ROLES = st.sampled_from(
 @st.composite
 def rows(draw: st.DrawFn) -> dict[str, Any]:
     """A row that changes nothing for the others."""
+    roles = draw(ROLES)
     messages = [
         {"role": role, "content": draw(st.none() | TEXT) if draw(st.booleans()) else draw(TEXT)}
-        for role in draw(ROLES)
+        for role in roles
     ]
+    # Beside a turn of that name a system column ends a strict count; see NO_REASON.
+    system = {} if "system" in roles else {"system": st.none() | TEXT}
     return draw(
         st.fixed_dictionaries(
             {},
             optional={
                 "messages": st.sampled_from([messages, messages, messages, [], None]),
-                "system": st.none() | TEXT, "channel": st.none() | st.sampled_from("xyz"),
+                "channel": st.none() | st.sampled_from("xyz"),
                 "id": st.none() | st.integers(-(2**63), 2**63 - 1), "来源": TEXT,
-            },
+            } | system,
         )
     )  # fmt: skip
 
@@ -247,6 +250,26 @@ def test_a_row_that_could_change_the_file_is_named(name: str, place: int) -> Non
 def test_a_name_that_stands_twice_is_seen_however_it_is_written(name: str) -> None:
     with pytest.raises(Deviates):
         count(WORDS, UNSEEN[name])
+
+
+#: Rows that change nothing, but hold the name of a column once more: as a text, or with escapes.
+NO_REASON: Final[dict[str, bytes | dict[str, Any]]] = {
+    "a system column beside a system turn": chat("q", "a", "s") | {"system": None},
+    "an answer of one word": chat("What has each message?", "role"),
+    "a column that holds its own name": WORDS | {"source": "source"},
+    "a Chinese name in ASCII": json.dumps(WORDS | {"来源": "x"}).encode(),
+}
+
+
+@pytest.mark.xfail(reason="counter._deviation takes a text for a name", strict=True)
+@pytest.mark.parametrize("name", NO_REASON)
+def test_the_name_of_a_column_may_also_be_a_text(name: str) -> None:
+    assert SLOW not in count(NO_REASON[name]).length
+
+
+def test_a_system_turn_goes_before_a_system_column() -> None:
+    both = chat("q", "a", "turn") | {"system": "of the column"}
+    assert count(both, strict=False).length.tolist() == [plainly(chat("q", "a", "turn"))[0]]
 
 
 def test_a_row_that_is_too_long_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

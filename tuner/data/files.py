@@ -19,6 +19,8 @@ from tuner.errors import InputError, NotFoundError
 
 KINDS: Final = ("jsonl", "json", "csv", "txt", "parquet")
 csv.field_size_limit(2**31 - 1)  # Python's own limit, 128 KiB a cell, is none of ms-swift's
+#: ms-swift's loader takes these for a pattern, and reads other files or none.
+GLOB: Final = frozenset("*?[]")
 #: A first look reads this much (bytes) of a file; what is smaller is read whole.
 HEAD: Final = 1 << 20
 #: A JSON array is held in memory whole, by ms-swift too. JSON Lines have no such limit.
@@ -32,7 +34,7 @@ def check(path: Path, columns: Mapping[str, str] | None = None) -> str:
 
     Raises:
         NotFoundError: it is not there.
-        InputError: empty, not UTF-8, not JSON at some line of its beginning, a JSON
+        InputError: a name that ms-swift takes for a pattern, empty, not UTF-8, not JSON at some line of its beginning, a JSON
             array too large to be held in memory, of an unknown kind, or of columns
             that do not say which holds the answer.
     """
@@ -42,6 +44,8 @@ def check(path: Path, columns: Mapping[str, str] | None = None) -> str:
         raise NotFoundError("file.missing", file=str(path)) from error
     if not found:
         raise NotFoundError("file.missing", file=str(path))
+    if GLOB & set(str(path.absolute())):
+        raise InputError("file.bad_name", file=str(path))
     if path.is_dir():
         return "folder"
     kind = path.suffix.lstrip(".").lower()

@@ -8,6 +8,7 @@ ms-swift; one difference, and all rows go ms-swift's way.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import re
@@ -16,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import numpy as np
 import orjson
@@ -29,6 +30,7 @@ from tuner.errors import InputError
 from tuner.records import Sentence, to_dict
 from tuner.workers import encoders, loading
 from tuner.workers.counter import Counted, Deviates, turns
+from tuner.workers.crowd import Crowd, Outcome, settle
 from tuner.workers.probing import Reference
 from tuner.workers.probing import measure as by_shape
 from tuner.workers.shapes import Shape
@@ -109,8 +111,17 @@ class PartCounter:
         self._at = 0  #: rows of the store that are done
         self._reason: Sentence | None = None  #: why the first lost row is lost
         self._hazards = asked.reference.hazards
+        self._crowd: Crowd | None = None
         self._mark = columns.mark(), problems.count
         self._agreed = 0  #: rows that both ways of ms-swift's code have encoded alike
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        crowd, self._crowd = self._crowd, None
+        if crowd is not None:
+            crowd.close()
 
     def run(self) -> Part:
         """The part, its columns written."""
@@ -193,7 +204,8 @@ class PartCounter:
         shapes = self._shapes(path, size) if asked.encoder else []
         spec = asked.spec if asked.encoder else {"encoder": "none"}
         draw = np.random.default_rng(len(part.name))
-        with Counters(path, size, spec, self._hazards.texts, shapes, strict) as counters:
+        hazards = self._hazards.texts
+        with Counters(path, size, spec, hazards, shapes, strict) as counters, self:
             for piece in counters.pieces(asked.call.check):
                 rows = len(piece.counted.length)
                 if strict:
@@ -243,11 +255,13 @@ class PartCounter:
         if counted.slow:
             with path.open("rb") as store:
                 for number, result in self._settled(store, counted, counters, strict):
-                    if isinstance(result, tuple):
-                        length[number], trained[number] = result
+                    if isinstance(result[1], Sentence):
+                        stage, reason = str(result[0]), result[1]
+                        valid[number], loaded[number] = False, stage != "valid"
+                        text = loading.shown(_at(store, counted, number))
+                        self._lost(self._number(number), stage, reason, text)
                     else:
-                        valid[number] = False
-                        loaded[number] = result != "lost"
+                        length[number], trained[number] = result
         refused = np.flatnonzero(loaded & ~valid)
         place = part.loaded + np.cumsum(loaded) - 1
         if counted.slow:
@@ -271,59 +285,64 @@ class PartCounter:
         return place + 1 if self._source is None else int(self._source[place])
 
     def _settled(
-        self, store: Any, counted: Counted, counters: Counters, strict: bool
-    ) -> Iterator[tuple[int, tuple[int, int] | str]]:
+        self, store: BinaryIO, counted: Counted, counters: Counters, strict: bool
+    ) -> Iterator[tuple[int, Outcome]]:
         """Each row that is left over: its length and trained tokens, or how it is lost."""
         asked = self.asked
+        columns = tuple(self._first or ()) if strict else None
+        waiting: list[int] = []
         for turn, (number, roles) in enumerate(counted.slow):
             if turn % 100 == 0:
                 asked.call.check()
-            store.seek(int(counted.offset[number]))
-            line = store.readline()
-            row = parsed(line)
-            assert row is not None
-            if roles and asked.encoder and ordinary(roles):
-                known = {shape.roles for shape in counters.shapes}
-                shape = asked.reference.shape(roles, asked.encoder)
-                if shape is not None:
-                    if roles not in known:
-                        counters.shapes.append(shape)
-                    contents = contents_of(row)
-                    if shape.takes(contents) and not any(map(self._hazards, contents)):
-                        yield number, by_shape(shape, contents, asked.encoder)
-                        continue
-            yield number, self._exactly(row, number, strict)
+            if (found := self._by_new_shape(store, counted, number, roles, counters)) is not None:
+                yield number, found
+            elif asked.encoder and asked.reference.cuttable and self._agreed >= CHECKED:
+                waiting.append(number)
+            else:
+                yield number, self._both_ways(_at(store, counted, number), columns)
+        if waiting:
+            yield from self._by_many(store, counted, waiting, columns)
 
-    def _exactly(self, row: dict[str, Any], number: int, strict: bool) -> tuple[int, int] | str:
-        """A row by ms-swift's own code; "lost" or "refused" where it will not train on it."""
-        stage, text = "valid", loading.shown(row)
-        try:
-            if strict:
-                prepared = loading.prepared(row, tuple(self._first or ()))
-                if prepared is None:
-                    self._lost(self._number(number), stage, Sentence("reason.no_messages"), text)
-                    return "lost"
-                row = prepared
-            stage = "encode"
-            return self._encoded(row)
-        except Exception as error:  # whatever ms-swift raises is the reason
-            self._lost(self._number(number), stage, loading.reason_of(error), text)
-            return "lost" if stage == "valid" else "refused"
+    def _by_new_shape(
+        self, store: BinaryIO, counted: Counted, number: int, roles: tuple[str, ...], counters: Counters
+    ) -> tuple[int, int] | None:  # fmt: skip
+        """A row whose sequence of roles the lean processes did not know yet; they learn it."""
+        asked = self.asked
+        if not roles or not asked.encoder or not ordinary(roles):
+            return None
+        shape = asked.reference.shape(roles, asked.encoder)
+        if shape is None:
+            return None
+        if all(known.roles != roles for known in counters.shapes):
+            counters.shapes.append(shape)
+        contents = contents_of(_at(store, counted, number))
+        if not shape.takes(contents) or any(map(self._hazards, contents)):
+            return None
+        return by_shape(shape, contents, asked.encoder)
 
-    def _encoded(self, row: dict[str, Any]) -> tuple[int, int]:
-        """Rows with tools come in thousands: once both ways agree on enough, the quicker one."""
+    def _both_ways(self, row: dict[str, Any], columns: tuple[str, ...] | None) -> Outcome:
+        """A row by ms-swift's code, and again with the admitted encoder, which must agree."""
         reference, encoder = self.asked.reference, self.asked.encoder
-        if encoder is None or not reference.cuttable or not row.get("tools"):
-            return reference.encode(row)
-        certain = self._agreed % CHECKED == 0 if self._agreed >= CHECKED else True
-        exact = reference.encode(row) if certain else None
-        with reference.quick(encoder):
-            quick = reference.encode_quickly(row)
-        if exact not in (None, quick):
-            raise Differs(self.part.name)
-        self._agreed += 1
-        self.part.checked += certain
-        return quick
+        exact = settle(reference, copy.deepcopy(row), columns, quickly=False)
+        if encoder is not None and reference.cuttable:
+            with reference.quick(encoder):
+                if settle(reference, row, columns, quickly=True) != exact:
+                    raise Differs(self.part.name)
+            self._agreed += 1
+            self.part.checked += 1
+        return exact
+
+    def _by_many(
+        self, store: BinaryIO, counted: Counted, numbers: Sequence[int], columns: tuple[str, ...] | None
+    ) -> Iterator[tuple[int, Outcome]]:  # fmt: skip
+        """Rows that need ms-swift's code, in many processes; one in :data:`CHECKED` both ways."""
+        lines = [_line(store, counted, number) for number in numbers]
+        assert self.asked.encoder
+        if self._crowd is None:
+            self._crowd = Crowd(self.asked.reference, self.asked.encoder, columns)
+        yield from zip(numbers, self._crowd.settle(lines, self.asked.call.check), strict=True)
+        for line in lines[::CHECKED]:
+            self._both_ways(orjson.loads(line), columns)
 
     def _lost(self, row: int, stage: str, reason: Sentence, text: str) -> None:
         self._reason = self._reason or reason
@@ -347,6 +366,18 @@ class PartCounter:
 
 class Differs(Exception):
     """A quick count is not what ms-swift gives: all rows go ms-swift's way."""
+
+
+def _line(store: BinaryIO, counted: Counted, number: int) -> bytes:
+    """A row of a piece as it stands in its file."""
+    store.seek(int(counted.offset[number]))
+    return store.readline()
+
+
+def _at(store: BinaryIO, counted: Counted, number: int) -> dict[str, Any]:
+    """A row of a piece."""
+    row: dict[str, Any] = orjson.loads(_line(store, counted, number))
+    return row
 
 
 def parsed(line: bytes | None) -> dict[str, Any] | None:

@@ -18,12 +18,14 @@ from typing import Final
 JS: Final = """
 () => {
   const REACH = {mouse: 7, pen: 12, touch: 22};  // pixels beside the line
+  const LIVE = 120;  // milliseconds between two numbers that are sent while the line moves
+  const STALE = 5000;  // milliseconds after which no figure of before is expected any more
   let drag = null;
 
   const plot = () => document.querySelector('#lengths-plot .js-plotly-plot');
-  const LIVE = 120;  // milliseconds between two numbers that are sent while the line moves
   const box = () => document.querySelector('#max-length input[type=number]');
   const slider = () => document.querySelector('#max-length input[type=range]');
+  const held = () => drag !== null && !drag.done;
 
   function between(x, xs, ys) {
     let i = 1;
@@ -49,18 +51,32 @@ JS: Final = """
   }
 
   function draw() {
-    const made = plot();
-    if (!drag?.moved || !made?._fullLayout?.xaxis || !window.Plotly) return;
+    const made = plot(), axis = made?._fullLayout?.xaxis, meta = made?.layout?.meta;
+    if (!drag?.moved || !axis || !meta || !window.Plotly) return;
     drag.made = made;
-    const log = made._fullLayout.xaxis.type === 'log', meta = made.layout.meta;
     const x = between(drag.value + 0.5, meta.tokens, meta.places);
-    const share = made._fullLayout.xaxis.d2p(x) / made._fullLayout.xaxis._length;
+    const share = axis.d2p(x) / axis._length;
     window.Plotly.relayout(made, {
       'shapes[0].x0': x, 'shapes[0].x1': x, 'shapes[1].x0': x,
-      'annotations[0].x': log ? Math.log10(x) : x,
-      'annotations[0].xanchor': share > 0.5 ? 'right' : 'left',
+      'annotations[0].x': axis.type === 'log' ? Math.log10(x) : x,
+      'annotations[0].xanchor': share < 1 / 3 ? 'left' : share > 2 / 3 ? 'right' : 'center',
       'annotations[0].text': '↔ max_length ' + drag.value.toLocaleString('en'),
     });
+  }
+
+  // A figure that arrives may be of a moment ago: its line goes back to where the pointer had it,
+  // until the figure for the last number is there, or somebody does something else.
+  function arrived() {
+    const made = plot(), label = made?._fullLayout?.annotations?.[0]?.text;
+    if (!drag || !label || made === drag.made) return;
+    const said = Number(label.replace(/[^0-9]/g, ''));
+    if (drag.done && (said === drag.value || Date.now() > drag.done + STALE)) forget();
+    else draw();
+  }
+
+  function forget() {
+    drag?.watch.disconnect();
+    drag = null;
   }
 
   function send(value) {
@@ -73,23 +89,25 @@ JS: Final = """
   function start(event) {
     const made = event.isPrimary && event.button === 0 ? line(event) : null;
     if (!made || !box() || box().disabled) return;
-    const before = Number(box().value);
+    forget();
+    const value = Number(box().value);
     const shown = made._fullLayout.xaxis.d2p(made._fullLayout.shapes[0].x0);
-    drag = {from: event.clientX, shown, before, value: before, moved: false, frame: 0, sent: 0};
-    // A figure that arrives meanwhile is of a moment ago: the line goes back under the pointer.
-    drag.watch = new MutationObserver(() => plot() !== drag?.made && draw());
-    drag.watch.observe(document.querySelector('#lengths-plot'), {childList: true, subtree: true});
+    const watch = new MutationObserver(arrived);
+    watch.observe(document.querySelector('#lengths-plot'), {childList: true, subtree: true});
+    drag = {
+      from: event.clientX, shown, value, before: value, made, watch,
+      frame: 0, sent: 0, moved: false, done: 0,
+    };
     document.documentElement.classList.add('dragging-line');
   }
 
   function follow(event) {
-    if (!drag) {
+    if (!held()) {
       plot()?.classList.toggle('on-line', line(event) !== null);
       return;
     }
     const made = plot();
-    if (!made) return;
-    if (!drag.moved && Math.abs(event.clientX - drag.from) < 3) return;
+    if (!made || (!drag.moved && Math.abs(event.clientX - drag.from) < 3)) return;
     drag.moved = true;
     const axis = made._fullLayout.xaxis, meta = made.layout.meta, range = slider();
     const at = Math.min(axis._length, Math.max(0, drag.shown + event.clientX - drag.from));
@@ -104,28 +122,27 @@ JS: Final = """
   }
 
   function stop(keep) {
-    if (!drag) return;
+    if (!held()) return;
+    document.documentElement.classList.remove('dragging-line');
     cancelAnimationFrame(drag.frame);
+    if (!drag.moved) return forget();
     if (!keep) drag.value = drag.before;
     draw();
-    drag.watch.disconnect();
-    const {value, moved} = drag;
-    drag = null;
-    document.documentElement.classList.remove('dragging-line');
-    if (!moved) return;
-    send(value);
+    drag.done = Date.now();
+    send(drag.value);
     box()?.dispatchEvent(new PointerEvent('pointerup', {bubbles: true}));  // Gradio's release
   }
 
   document.addEventListener('pointerdown', start, true);
   document.addEventListener('pointermove', follow, true);
-  document.addEventListener('pointerup', () => stop(true), true);
+  document.addEventListener('pointerup', (event) => event.isTrusted && stop(true), true);
   document.addEventListener('pointercancel', () => stop(false), true);
-  document.addEventListener('keydown', (e) => e.key === 'Escape' && stop(false), true);
+  document.addEventListener('keydown', (event) => event.key === 'Escape' && stop(false), true);
+  document.addEventListener('input', (event) => event.isTrusted && forget(), true);
   // Plotly listens to these: it must not zoom or tell rows while the line is held.
   for (const name of ['mousedown', 'mousemove', 'touchstart', 'touchmove'])
     document.addEventListener(name, (event) => {
-      if (!drag) return;
+      if (!held()) return;
       event.preventDefault();
       event.stopImmediatePropagation();
     }, {capture: true, passive: false});

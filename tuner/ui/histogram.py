@@ -29,7 +29,7 @@ MOST_BINS: Final = 120
 LOG_BINS: Final = 90
 #: The tail is long when the longest row is more than so many times the 99th percentile.
 LONG_TAIL: Final = 3
-TICKS: Final = 8
+TICKS: Final = 5  #: about so many on an axis: they must stand on a phone, too
 SHARE: Final = "#2f9e77"
 INK: Final = "#1b1d22"  #: on the label of the line: a contrast of 6 on its orange
 
@@ -226,7 +226,7 @@ def _add_line(drawn: Any, bins: Bins, max_length: int, axes: Axes) -> None:
         annotations=[
             # A log axis wants its annotations in powers of ten, its shapes in plain numbers.
             {"x": scale(x), "y": 1, "yref": "paper", "yanchor": "top", "showarrow": False,
-             "xanchor": "right" if share > 0.5 else "left",
+             "xanchor": "left" if share < 1 / 3 else "right" if share > 2 / 3 else "center",
              "text": f"↔ max_length {max_length:,}" + (" →" if beyond else ""),
              "font": {"color": INK, "size": 12}, "bgcolor": EVAL, "borderpad": 4},
         ],
@@ -238,34 +238,48 @@ def _set_axes(drawn: Any, bins: Bins, axes: Axes, lang: Lang) -> None:
     tokens, places = bins.knots()
     drawn.update_layout(
         barmode="stack", bargap=0, hovermode="x", legend={"traceorder": "normal"},
-        margin={"r": 28}, modebar={"remove": ["select2d", "lasso2d", "autoScale2d"]},
+        hoverlabel={"font": {"family": "system-ui, sans-serif"}},
+        margin={"l": 48, "r": 20}, modebar={"remove": ["select2d", "lasso2d", "autoScale2d"]},
         meta={"tokens": tokens, "places": places},
     )  # fmt: skip
-    title = say("ui.plot.tokens", lang)
-    if axes.log_x:
-        drawn.update_xaxes(type="log", range=[math.log10(left), math.log10(right)], dtick="D2")
-    else:
-        drawn.update_xaxes(range=[left, right])
+    ticks = _log_ticks(left, right) if axes.log_x else _even_ticks(left, places[1])
+    text = [f"{tick:,}" for tick in ticks]
     if bins.tail:
-        ticks = _ticks(left, float(bins.right[-2]))
-        drawn.update_xaxes(
-            tickvals=[*ticks, float(bins.left[-1] + bins.right[-1]) / 2],
-            ticktext=[*(f"{tick:,}" for tick in ticks), f"≥ {bins.low[-1]:,}"],
-            ticklabeloverflow="allow",
-        )
-    drawn.update_xaxes(title_text=title, tickformat=",d", ticks="outside")
-    drawn.update_yaxes(title_text=say("ui.plot.rows", lang), selector={"side": None})
-    if axes.log_y:
-        span = [math.log10(0.5), math.log10(top * 2)]
-        drawn.update_layout(yaxis={"type": "log", "range": span, "dtick": 1, "tickformat": ",d"})
-    else:
-        drawn.update_layout(yaxis={"range": [0, top * 1.15], "tickformat": ",d"})
+        middle = (places[2] + places[3]) / 2
+        # A number right beside the tail's own would run into it.
+        ticks = [tick for tick in ticks if middle - tick > (right - left) / 6]
+        text = [*text[: len(ticks)], f"≥ {bins.low[-1]:,}"]
+        ticks.append(middle)
+    drawn.update_layout(
+        xaxis={
+            "type": "log" if axes.log_x else "linear",
+            "range": [math.log10(left), math.log10(right)] if axes.log_x else [left, right],
+            "tickvals": ticks, "ticktext": text, "ticks": "outside", "tickangle": 0,
+            "ticklabeloverflow": "allow", "hoverformat": ",.0f", "title": {"text": say("ui.plot.tokens", lang)},
+        },
+        yaxis={
+            "type": "log" if axes.log_y else "linear",
+            "range": [math.log10(0.5), math.log10(top * 2)] if axes.log_y else [0, top * 1.15],
+            "dtick": 1 if axes.log_y else None, "tickformat": "~s",
+            "title": {"text": say("ui.plot.rows", lang)},
+        },
+    )  # fmt: skip
 
 
-def _ticks(low: float, high: float) -> list[int]:
-    """Round numbers between two lengths, few enough to be read."""
+def _even_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two lengths."""
     rough = max((high - low) / TICKS, 1)
     power = 10 ** math.floor(math.log10(rough))
     step = next(int(n * power) for n in (1, 2, 5, 10) if n * power >= rough)
     first = -(-math.ceil(low) // step) * step
     return list(range(first, int(high) + 1, step))
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two lengths, about equally far apart on a log axis."""
+    powers = [10**n for n in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    for digits in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
+        ticks = [n * power for power in powers for n in digits if low <= n * power <= high]
+        if len(ticks) <= TICKS + 1:
+            break
+    return [tick for tick in ticks if tick == int(tick)]

@@ -52,7 +52,7 @@ def build(page: Page) -> None:
         )
         plot = gr.Plot(show_label=False, visible=False, elem_id="lengths-plot")
         choice = page.words.view(gr.Radio, _options, visible=False, elem_id="choices")
-        offer = page.words.view(gr.HTML, _offer)
+        offer = page.words.view(gr.HTML, _offer, elem_id="offer")
         table = page.words.view(gr.HTML, verdict, elem_id="lengths-table")
         look.build(page)
         page.fold("python", _code)

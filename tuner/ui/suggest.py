@@ -43,7 +43,7 @@ def table(found: Sequence[Choice], max_length: int, strategy: str, lang: Lang) -
         rows.append(
             (
                 ("● " if choice.max_length == max_length else "") + html.count(choice.max_length),
-                f"{whole:,} ({percent(whole / (whole + choice.lost))})",
+                percent(whole / (whole + choice.lost)),
                 html.count(choice.lost),
                 percent(choice.tokens_share),
                 percent(choice.peak),

@@ -151,6 +151,7 @@ CSS: Final = """
   .knob { flex-direction: column; align-items: stretch; gap: 2px !important; }
 }
 #axes { margin: 0; }
+#offer table.t th.num { white-space: normal; overflow-wrap: normal; vertical-align: bottom; }
 #axes label { padding: 4px 10px; font-size: 13px; }
 #lengths-plot .on-line .draglayer * { cursor: ew-resize !important; }
 .dragging-line, .dragging-line * { cursor: ew-resize !important; user-select: none; }

@@ -205,6 +205,8 @@ def turns(row: Mapping[str, Any]) -> tuple[tuple[str, ...], list[str]]:
     messages = row.get("messages")
     if not messages or not isinstance(messages, list):
         return (), []
+    if not all(isinstance(message, dict) for message in messages):
+        return (), []
     roles: list[str] = []
     contents: list[str] = []
     if (system := row.get("system")) is not None and messages[0].get("role") != "system":

@@ -91,7 +91,7 @@ def load(name: str, columns: Mapping[str, str]) -> tuple[Any, Tally]:
     except Exception as error:
         if tally.read and not tally.source_rows:
             require_rows(name, tally, False)  # ms-swift divides by the number of rows
-        if (known := _load_error(name, syntax.dataset_type == "path", error)) is not None:
+        if (known := _load_error(name, Path(syntax.dataset).exists(), error)) is not None:
             raise known from error
         raise
     if len(tally.source_rows) != len(rows):
@@ -121,11 +121,11 @@ def _ask_hub(ident: str) -> None:
         raise NotFoundError("data.unknown_id", data=ident)
 
 
-def _load_error(name: str, is_file: bool, error: Exception) -> Exception | None:
+def _load_error(name: str, is_here: bool, error: Exception) -> Exception | None:
     """What the user should hear of a loader's failure; None when it is not about the data."""
     text = str(error)
     chain = " ".join(str(e) for e in (error, error.__cause__, error.__context__) if e)
-    if is_file:
+    if is_here:
         return InputError("data.unreadable", file=name, reason=_one_line(chain))
     if re.search(r"404|not exist|[Nn]ot found|not been found", chain):
         return NotFoundError("data.unknown_id", data=name)
