@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers import chat, write_jsonl
 from tuner.data.inspection import inspect
-from tuner.data.rows import Columns
+from tuner.data.rows import Columns, Side
 from tuner.errors import StorageError
 from tuner.files import write_json
 from tuner.records import DatasetRef, DatasetReport, ModelInfo
@@ -32,7 +32,8 @@ class Child:
         rows = Path(name.partition("#")[0]).read_text().splitlines()
         folder = Path(args["out"])
         folder.mkdir()
-        for side, kept in (("train", rows), ("eval", [])):
+        sides: tuple[tuple[Side, list[str]], ...] = (("train", rows), ("eval", []))
+        for side, kept in sides:
             columns = Columns(folder, side)
             sizes = [len(row) for row in kept]
             zeros = [0] * len(sizes)

@@ -85,6 +85,22 @@ def test_reading_a_file_shows_its_rows_lengths_and_plan(page: Page, tmp_path: Pa
         re.compile("Only 5 steps|No training row is left")
     )
 
+    # So does dragging its line, by the label.
+    label = page.locator("#lengths-plot .annotation")
+    expect(label).to_have_text("↔ max_length 20")
+    label.scroll_into_view_if_needed()
+    box = label.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 20, box["y"] + 10)
+    expect(page.locator("#lengths-plot .on-line")).to_be_attached()
+    page.mouse.down()
+    page.mouse.move(box["x"] + 270, box["y"] + 40, steps=5)
+    page.mouse.up()
+    slider = page.locator("#max-length input[type=number]")
+    expect(slider).not_to_have_value("20")
+    expect(page.locator("#knob-max_length input")).to_have_value(slider.input_value())
+    expect(label).to_have_text(f"↔ max_length {slider.input_value()}")
+
     # A bad value is named, in either language, and one press takes all advice again.
     page.fill("#knob-learning_rate input", "-3")
     page.keyboard.press("Tab")

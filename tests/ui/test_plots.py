@@ -3,7 +3,6 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers import lengths_of
 from tuner.records import Event
 from tuner.ui import plots
 
@@ -38,9 +37,3 @@ def test_a_loss_of_exactly_zero_and_a_nan_are_drawn_as_what_they_are() -> None:
     assert list(figure.data[2].y) == [1.0]
     assert figure.layout.yaxis.type == "log"
     assert figure.layout.uirevision == "r"
-
-
-def test_the_histogram_counts_every_row_once() -> None:
-    found = lengths_of([5, 5, 6, 30, 31, 200])
-    figure = plots.lengths(found, max_length=30, strategy="delete", lang="en")
-    assert sum(sum(bar.y) for bar in figure.data) == 6

@@ -131,8 +131,8 @@ class Counters:
         ``check`` is called while they are waited for; what it raises ends the wait.
 
         Raises:
-            Deviates: a row that may change how the whole file is read.
-            InputError: a row that is too long, or a file that became shorter.
+            Deviates: a row that may change how the whole file is read, a file that became shorter.
+            InputError: a row that is too long.
         """
         work = iter(enumerate(cuts(self._path, self._size)))
         lock = threading.Lock()
@@ -184,9 +184,12 @@ class Counters:
         if "why" in header:
             raise Deviates(header["row"], header["why"])
         rows = header["rows"]
-        length = np.frombuffer(process.stdout.read(4 * rows), np.int32)
-        trained = np.frombuffer(process.stdout.read(4 * rows), np.int32)
-        offset = np.frombuffer(process.stdout.read(8 * rows), np.int64)
+        arrays = process.stdout.read(16 * rows)
+        if len(arrays) < 16 * rows:
+            raise RuntimeError("a counting process ended")
+        length = np.frombuffer(arrays[: 4 * rows], np.int32)
+        trained = np.frombuffer(arrays[4 * rows : 8 * rows], np.int32)
+        offset = np.frombuffer(arrays[8 * rows :], np.int64)
         slow = [(number, tuple(roles)) for number, roles in header["slow"]]
         counted = Counted(length, trained, offset, header["columns"], slow, header["channels"])
         return Piece(start, end, counted)

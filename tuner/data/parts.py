@@ -92,6 +92,16 @@ class Problems:
             line |= {"reason": to_dict(reason), "text": text[:500]}
             self._sink.write(json.dumps(line).encode() + b"\n")
 
+    def mark(self) -> tuple[int, int]:
+        """Where the list ends now."""
+        return self.count, self._sink.tell()
+
+    def rollback(self, mark: tuple[int, int]) -> None:
+        """Forget what was added since the mark."""
+        self.count, end = mark
+        self._sink.seek(end)
+        self._sink.truncate()
+
     def close(self) -> None:
         """Flush."""
         self._sink.close()
@@ -112,7 +122,7 @@ class PartCounter:
         self._reason: Sentence | None = None  #: why the first lost row is lost
         self._hazards = asked.reference.hazards
         self._crowd: Crowd | None = None
-        self._mark = columns.mark(), problems.count
+        self._mark = columns.mark(), problems.mark()
         self._agreed = 0  #: rows that both ways of ms-swift's code have encoded alike
 
     def __enter__(self) -> Self:
@@ -131,7 +141,7 @@ class PartCounter:
             # The quick count cannot be trusted here: ms-swift counts every row.
             log(f"{self.part.name}: a quick count differs, ms-swift counts all")
             self.columns.rollback(self._mark[0])
-            self.problems.count = self._mark[1]
+            self.problems.rollback(self._mark[1])
             slowly = dataclasses.replace(self.asked, encoder=None, spec={"encoder": FALLBACK})
             again = PartCounter(
                 slowly, self.side, self.number, self.part.name, self.columns, self.problems
@@ -148,7 +158,7 @@ class PartCounter:
             except Deviates as deviation:
                 log(f"{path.name}: row {deviation.row}: {deviation.why}")
                 self.columns.rollback(mark[0])
-                self.problems.count = mark[1]
+                self.problems.rollback(mark[1])
                 self.part, self._at, self._reason = Part(name), 0, None
             else:
                 self._require_rows()

@@ -69,13 +69,13 @@ class Rows:
         return self.names[self.part[position]], int(self.row[position])
 
 
-def standard(row: Mapping[str, Any]) -> dict[str, Any]:
+def standard(row: Any) -> dict[str, Any]:
     """A plain row's messages with its ``system`` column put first, as ms-swift does.
 
     Raises ``ValueError`` for what is no conversation.
     """
-    messages = row.get("messages")
-    if not isinstance(messages, list):
+    messages = row.get("messages") if isinstance(row, dict) else None
+    if not isinstance(messages, list) or not all(isinstance(turn, dict) for turn in messages):
         raise ValueError("no messages")
     turns: list[Any] = list(messages)
     system = row.get("system")

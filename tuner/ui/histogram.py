@@ -242,20 +242,22 @@ def _set_axes(drawn: Any, bins: Bins, axes: Axes, lang: Lang) -> None:
         margin={"l": 48, "r": 20}, modebar={"remove": ["select2d", "lasso2d", "autoScale2d"]},
         meta={"tokens": tokens, "places": places},
     )  # fmt: skip
-    ticks = _log_ticks(left, right) if axes.log_x else _even_ticks(left, places[1])
-    text = [f"{tick:,}" for tick in ticks]
+    ticks: dict[float, str] = {
+        tick: f"{tick:,}"
+        for tick in (_log_ticks(left, right) if axes.log_x else _even_ticks(left, places[1]))
+    }
     if bins.tail:
         middle = (places[2] + places[3]) / 2
         # A number right beside the tail's own would run into it.
-        ticks = [tick for tick in ticks if middle - tick > (right - left) / 6]
-        text = [*text[: len(ticks)], f"≥ {bins.low[-1]:,}"]
-        ticks.append(middle)
+        ticks = {tick: text for tick, text in ticks.items() if middle - tick > (right - left) / 6}
+        ticks[middle] = f"≥ {bins.low[-1]:,}"
     drawn.update_layout(
         xaxis={
             "type": "log" if axes.log_x else "linear",
             "range": [math.log10(left), math.log10(right)] if axes.log_x else [left, right],
-            "tickvals": ticks, "ticktext": text, "ticks": "outside", "tickangle": 0,
-            "ticklabeloverflow": "allow", "hoverformat": ",.0f", "title": {"text": say("ui.plot.tokens", lang)},
+            "tickvals": list(ticks), "ticktext": list(ticks.values()), "ticks": "outside",
+            "tickangle": 0, "ticklabeloverflow": "allow", "hoverformat": ",.0f",
+            "title": {"text": say("ui.plot.tokens", lang)},
         },
         yaxis={
             "type": "log" if axes.log_y else "linear",
@@ -266,7 +268,7 @@ def _set_axes(drawn: Any, bins: Bins, axes: Axes, lang: Lang) -> None:
     )  # fmt: skip
 
 
-def _even_ticks(low: float, high: float) -> list[float]:
+def _even_ticks(low: float, high: float) -> list[int]:
     """Round numbers between two lengths."""
     rough = max((high - low) / TICKS, 1)
     power = 10 ** math.floor(math.log10(rough))
@@ -275,11 +277,11 @@ def _even_ticks(low: float, high: float) -> list[float]:
     return list(range(first, int(high) + 1, step))
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
+def _log_ticks(low: float, high: float) -> list[int]:
     """Round numbers between two lengths, about equally far apart on a log axis."""
-    powers = [10**n for n in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    powers = [10**n for n in range(math.ceil(math.log10(high)) + 1)]
     for digits in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
         ticks = [n * power for power in powers for n in digits if low <= n * power <= high]
         if len(ticks) <= TICKS + 1:
             break
-    return [tick for tick in ticks if tick == int(tick)]
+    return ticks if len(ticks) > 1 else _even_ticks(low, high)

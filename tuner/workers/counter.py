@@ -31,6 +31,8 @@ SLOW: Final = -1
 LONGEST_ROW: Final = 16 << 20
 #: Text values that pyarrow takes for times, if a whole piece of a column looks like that.
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d")
+#: A name spelt with an escape: it may be one that stands there twice.
+_ESCAPED_KEY: Final = re.compile(rb'"[^"\\]*\\u[0-9a-fA-F]{4}[^"\\]*"\s*:')
 #: Columns that change what ms-swift makes of a row. Others are dropped by it.
 _MEANT: Final = re.compile(
     r"(rejected|positive|negative|teacher|__[@#]).*|conversations?|messages|system(_prompt)?|tools|images?|videos?|audios?"
@@ -99,7 +101,7 @@ class Counting:
             if (channel := row.get("channel")) is not None:
                 channels[str(channel)] = channels.get(str(channel), 0) + 1
             roles, contents = turns(row)
-            if times and any(not _TIME.match(text) for text in contents):
+            if times and not all(map(_TIME.match, _said(row))):
                 times = False
             shape = self.shapes.get(roles)
             if (
@@ -117,7 +119,7 @@ class Counting:
                 texts.append(piece.text(contents))
                 owners.append(number)
                 counts_in_loss.append(piece.trained)
-        if self.strict and times and lines:
+        if self.strict and lines and (times or columns.get("system") == "time"):
             raise Deviates(0, "times")
         lengths = np.array(length, np.int64)
         trains = np.array(trained, np.int64)
@@ -153,11 +155,13 @@ class Counting:
             self._known[keys] = all(_allowed(key) for key in keys)
         if not self._known[keys]:
             return "columns"
+        if b"\\u" in line and _ESCAPED_KEY.search(line):
+            return "escapes"
         for key, value in row.items():
+            if _named(line, key) != 1:
+                return "twice"
             if key == "messages":
                 continue
-            if line.count(b'"%b"' % key.encode()) != 1:
-                return "twice"
             if (kind := _kind(value, columns.get(key))) is None:
                 return "types"
             if kind:
@@ -165,7 +169,7 @@ class Counting:
         messages = row.get("messages")
         if messages is None:
             return None  # pyarrow fills it with null; ms-swift loses the row
-        if not isinstance(messages, list) or line.count(b'"messages"') != 1:
+        if not isinstance(messages, list):
             return "messages"
         if messages:
             columns["messages"] = "list"
@@ -177,10 +181,19 @@ class Counting:
                 or not isinstance(message["content"], _TEXT_OR_NONE)
             ):
                 return "messages"
-        # A key that stands twice is an error to pyarrow, and the last one wins here.
-        if line.count(b'"role"') != len(messages) or line.count(b'"content"') != len(messages):
+        if any(_named(line, key, len(messages)) != len(messages) for key in ("role", "content")):
             return "twice"
         return None
+
+
+def _named(line: bytes, key: str, expected: int = 1) -> int:
+    """How often a key stands in a row. Twice in one object is an error to pyarrow; here the last wins."""
+    quoted = b'"%b"' % key.encode()
+    if (found := line.count(quoted)) == expected:
+        return found
+    # It also stands as a value, or in another spelling: only what a colon follows is a key.
+    spellings = {quoted, json.dumps(key).encode()}
+    return sum(len(re.findall(re.escape(name) + rb"\s*:", line)) for name in spellings)
 
 
 def _kind(value: Any, before: str | None) -> str | None:
@@ -198,6 +211,18 @@ def _kind(value: Any, before: str | None) -> str | None:
 
 def _allowed(key: str) -> bool:
     return key in {"messages", "system", "channel"} or not _MEANT.fullmatch(key)
+
+
+def _said(row: Mapping[str, Any]) -> list[str]:
+    """The contents of a row's messages, whatever their roles."""
+    messages = row.get("messages")
+    if not isinstance(messages, list):
+        return []
+    return [
+        message["content"]
+        for message in messages
+        if isinstance(message, dict) and isinstance(message.get("content"), str)
+    ]
 
 
 def turns(row: Mapping[str, Any]) -> tuple[tuple[str, ...], list[str]]:

@@ -20,7 +20,7 @@ from tuner.records import DataFinding, from_dict, to_dict
 #: Written last: it says that the flags are whole.
 FINDINGS: Final = "findings.json"
 #: What a search reads besides the rows. A split may be made anew after it.
-_READ: Final = (FOUND, "train.index", "train.held")
+_READ: Final = (FOUND, "train.index", "train.held", "eval.index")
 
 
 def read_findings(folder: Path) -> list[DataFinding] | None:

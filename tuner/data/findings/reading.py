@@ -84,6 +84,9 @@ class Source:
             roles[np.fromfile(index, "<i8")] = TRAINS
         if held.exists():
             roles[np.fromfile(held, "<i8")] = VALIDATES
+        if (chosen := self.folder / "eval.index").exists():
+            roles[len(self.train) :] = UNUSED
+            roles[len(self.train) + np.fromfile(chosen, "<i8")] = VALIDATES
         return roles
 
     @cached_property
