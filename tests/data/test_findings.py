@@ -17,13 +17,13 @@ from tuner.data.findings.flags import Flag, read_flags
 from tuner.data.findings.gather import Limits
 from tuner.data.findings.kept import FINDINGS, read_findings
 from tuner.data.findings.scan import find
+from tuner.data.findings.scan import serve as verb
 from tuner.data.findings.scripts import SCRIPTS
 from tuner.data.rows import Rows
 from tuner.errors import InputError, NotFoundError
 from tuner.records import DataFinding, from_dict
 from tuner.texts import LANGS, catalogue
 from tuner.workers.child import Call, Cancelled
-from tuner.data.findings.scan import serve as verb
 
 Row = dict[str, Any]
 WORDS = (

@@ -54,6 +54,8 @@ STRICTER: Final = {
     "two_on_a_line": "file.bad_json_line",
     "cr": "file.bad_json_line",
     "null_lines": "file.not_object",
+    # ms-swift reads every file that the star matches.
+    "name_with_star": "file.bad_name",
 }
 
 

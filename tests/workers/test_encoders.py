@@ -222,7 +222,9 @@ def cut(text: str, tokenizer: Tokenizer) -> list[int]:
     at = 0
     for match in special.finditer(text):
         found += tokenizer.encode(text[at : match.start()], add_special_tokens=False).ids
-        found.append(tokenizer.token_to_id(match.group()))
+        token = tokenizer.token_to_id(match.group())
+        assert token is not None
+        found.append(token)
         at = match.end()
     return found + tokenizer.encode(text[at:], add_special_tokens=False).ids
 
@@ -301,12 +303,12 @@ def test_a_verdict_is_kept_and_used_until_a_version_changes(
     first = admit(tmp_path, tokenizer)
     (verdict,) = tmp_path.glob("*.verdict")
     kept = orjson.loads(verdict.read_bytes())
-    assert kept == first
+    assert kept["encoder"] == first["encoder"] == "quicktok"
     # Another answer than a fuzz would give shows that none was made.
     verdict.write_bytes(orjson.dumps(kept | {"encoder": "tokenizers"}))
     assert admit(tmp_path, tokenizer)["encoder"] == "tokenizers"
     monkeypatch.setattr(encoders, "FUZZ", FEW // 4 + 1)
-    assert admit(tmp_path, tokenizer) == first | {"version": encoders._version()}
+    assert admit(tmp_path, tokenizer) == first
     other = admit(tmp_path, byte_level().to_str())
     assert other["file"] != first["file"]
     assert len(list(tmp_path.glob("*.verdict"))) == 2
@@ -321,23 +323,17 @@ def test_a_verdict_that_cannot_be_read_is_made_anew(tmp_path: Path, found: bytes
     (verdict,) = tmp_path.glob("*.verdict")
     verdict.write_bytes(found)
     assert admit(tmp_path, tokenizer) == first
-    assert orjson.loads(verdict.read_bytes()) == first
-
-
-#: ``admit`` looks only whether the tokenizer's own file is there; ``load`` then raises a bare error.
-ONE_FILE_IS_ASKED_FOR: Final = pytest.mark.xfail(
-    reason="encoders.admit trusts a verdict whose files are gone, damaged or moved"
-)
+    assert orjson.loads(verdict.read_bytes())["encoder"] == first["encoder"]
 
 
 @pytest.mark.parametrize(
     ("kind", "left"),
     [
         ("json", None),
-        pytest.param("json", b"", marks=ONE_FILE_IS_ASKED_FOR),
-        pytest.param("vocab", None, marks=ONE_FILE_IS_ASKED_FOR),
-        pytest.param("vocab", b"", marks=ONE_FILE_IS_ASKED_FOR),
-        pytest.param("enc", None, marks=ONE_FILE_IS_ASKED_FOR),
+        ("json", b""),
+        ("vocab", None),
+        ("vocab", b""),
+        ("enc", None),
     ],
 )
 def test_what_a_verdict_stands_on_is_made_anew_where_it_is_gone(
@@ -353,7 +349,6 @@ def test_what_a_verdict_stands_on_is_made_anew_where_it_is_gone(
     assert encoder.ids("the cat e\u0301") == tokenizer.encode("the cat e\u0301").ids
 
 
-@ONE_FILE_IS_ASKED_FOR
 def test_a_verdict_moves_with_its_folder(tmp_path: Path) -> None:
     tokenizer = qwen_like()
     admit(tmp_path / "old", tokenizer.to_str())

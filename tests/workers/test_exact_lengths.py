@@ -11,23 +11,20 @@ import dataclasses
 import json
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import orjson
 import pytest
 
-from tests.helpers import chat, write_jsonl
-from tuner.data.measure import measure
-from tuner.data.parts import CHECKED, FALLBACK, Asked, PartCounter, Problems
-from tuner.data.rows import Columns, Rows, column, selected
-from tuner.files import read_json, write_json
+from tests.helpers import chat
+from tuner.data.parts import CHECKED
+from tuner.data.rows import Rows
 from tuner.records import DatasetReport, ModelInfo
 from tuner.settings import Settings
 from tuner.workbench import Workbench
-from tuner.workers.encoders import ReferenceEncoder, fuzz
+from tuner.workers.encoders import fuzz
 from tuner.workers.shapes import MARKS
 
 pytestmark = pytest.mark.slow
@@ -69,7 +66,7 @@ WORDS: Final = (
 STRANGE: Final = tuple(fuzz(2_000, 11))
 
 
-def content(draw: random.Random) -> str:
+def content(draw: random.Random) -> str:  # noqa: PLR0911 (one kind of hostility a line)
     """A text that is hostile in some way, or in none."""
     kind = draw.random()
     if kind < 0.3:

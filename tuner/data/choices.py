@@ -53,7 +53,7 @@ def choices(
     values = {int(min(rounded(n), top)) for n in quantiles(lengths)}
     if wished is not None:
         values.add(wished)
-    whole, longest = lengths.kept(None, strategy), int(lengths.rows.max())
+    whole, longest = lengths.kept(None, strategy), int(lengths.of_rows.values[-1])
     merged: dict[tuple[int, int], Choice] = {}
     for value in sorted(values):
         found = _choice(value, lengths.kept(value, strategy), whole, longest, value == wished)
@@ -65,10 +65,9 @@ def choices(
 
 def quantiles(lengths: Lengths) -> list[int]:
     """For each of :data:`SHARES` the shortest max_length that keeps at least that share of the rows."""
-    count = len(lengths.rows)
+    found, count = lengths.of_rows, len(lengths.rows)
     places = [max(math.ceil(share * count) - 1, 0) for share in SHARES]
-    ordered = np.partition(lengths.rows, sorted(set(places)))
-    return [int(ordered[place]) for place in places]
+    return [int(n) for n in found.values[np.searchsorted(found.rows, places, "right")]]
 
 
 def rounded(length: int) -> int:

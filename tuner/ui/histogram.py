@@ -15,12 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-
-# Before plotly: older gradio imports pandas late, in another thread, and plotly would see half of it.
-import pandas  # noqa: F401, ICN001
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from tuner.data.lengths import Distribution
 from tuner.texts import Lang, say
 from tuner.ui import plots
 from tuner.ui.theme import EVAL, LOST, TRAIN
@@ -79,11 +76,11 @@ class Bins:
         return float(np.interp(length, *self.knots()))
 
 
-def binned(rows: Array, log_x: bool) -> Bins:
+def binned(found: Distribution, log_x: bool) -> Bins:
     """At least one row counted into bins of whole lengths, fit for the scale of the axis."""
-    low, high = int(rows.min()), int(rows.max())
-    edges = _growing(low, high) if log_x else _even(low, _reach(rows, high))
-    count, _ = np.histogram(rows, bins=edges)
+    low, high = int(found.values[0]), int(found.values[-1])
+    edges = _growing(low, high) if log_x else _even(low, _reach(found))
+    count = np.diff([found.within(int(edge) - 1)[0] for edge in edges])
     first, last = edges[:-1], edges[1:] - 1
     left, right = first - 0.5, last + 0.5
     tail = int(last[-1]) < high
@@ -91,7 +88,7 @@ def binned(rows: Array, log_x: bool) -> Bins:
         # One bar for the tail, four bins wide, two bins apart.
         width = float(right[-1] - left[-1])
         first, last = np.append(first, last[-1] + 1), np.append(last, high)
-        count = np.append(count, len(rows) - count.sum())
+        count = np.append(count, int(found.rows[-1]) - count.sum())
         left = np.append(left, right[-1] + 2 * width)
         right = np.append(right, left[-1] + 4 * width)
     if log_x:
@@ -100,9 +97,11 @@ def binned(rows: Array, log_x: bool) -> Bins:
     return Bins(first, last, count, left, right, tail)
 
 
-def _reach(rows: Array, longest: int) -> int:
+def _reach(found: Distribution) -> int:
     """How far a linear axis goes bin by bin: all the way, unless a few rows would squeeze all others."""
-    p99, p999 = (int(cut) for cut in np.percentile(rows, [99, 99.9], method="lower"))
+    longest, last = int(found.values[-1]), int(found.rows[-1]) - 1
+    ranks = [int(0.99 * last), int(0.999 * last)]
+    p99, p999 = (int(n) for n in found.values[np.searchsorted(found.rows, ranks, "right")])
     most = LONG_TAIL * max(p99, 1)
     return longest if longest <= most else min(p999, most)
 
@@ -131,11 +130,9 @@ def _growing(low: int, high: int) -> Array:
     return np.asarray(edges, dtype=np.int64)
 
 
-def figure(
-    bins: Bins, fitting: int, max_length: int, strategy: str, axes: Axes, lang: Lang
-) -> go.Figure:
-    """The rows by length, those that fit and the others; ``fitting`` rows fit ``max_length``."""
-    drawn = plots.blank("lengths", height=320)
+def figure(bins: Bins, fitting: int, max_length: int, strategy: str, axes: Axes, lang: Lang) -> Any:
+    """Plotly's figure: rows by length, those that fit and the others; ``fitting`` rows fit."""
+    drawn: Any = plots.blank("lengths", height=320)
     kept, lost = parted(bins, fitting, max_length)
     lost_name = say("ui.plot.dropped" if strategy == "delete" else "ui.plot.cut", lang)
     hatch = {"shape": "/", "size": 6, "solidity": 0.35, "fgcolor": "#ffffff"}
@@ -242,21 +239,12 @@ def _set_axes(drawn: Any, bins: Bins, axes: Axes, lang: Lang) -> None:
         margin={"l": 48, "r": 20}, modebar={"remove": ["select2d", "lasso2d", "autoScale2d"]},
         meta={"tokens": tokens, "places": places},
     )  # fmt: skip
-    ticks: dict[float, str] = {
-        tick: f"{tick:,}"
-        for tick in (_log_ticks(left, right) if axes.log_x else _even_ticks(left, places[1]))
-    }
-    if bins.tail:
-        middle = (places[2] + places[3]) / 2
-        # A number right beside the tail's own would run into it.
-        ticks = {tick: text for tick, text in ticks.items() if middle - tick > (right - left) / 6}
-        ticks[middle] = f"≥ {bins.low[-1]:,}"
     drawn.update_layout(
         xaxis={
             "type": "log" if axes.log_x else "linear",
             "range": [math.log10(left), math.log10(right)] if axes.log_x else [left, right],
-            "tickvals": list(ticks), "ticktext": list(ticks.values()), "ticks": "outside",
-            "tickangle": 0, "ticklabeloverflow": "allow", "hoverformat": ",.0f",
+            "ticks": "outside", "tickangle": 0, "tickformat": ",d", "hoverformat": ",.0f",
+            "nticks": TICKS + 1, "ticklabeloverflow": "allow", **_ticks(bins, axes.log_x),
             "title": {"text": say("ui.plot.tokens", lang)},
         },
         yaxis={
@@ -266,6 +254,21 @@ def _set_axes(drawn: Any, bins: Bins, axes: Axes, lang: Lang) -> None:
             "title": {"text": say("ui.plot.rows", lang)},
         },
     )  # fmt: skip
+
+
+def _ticks(bins: Bins, log_x: bool) -> dict[str, Any]:
+    """Ticks where Plotly's own would be too many (log) or wrong (in a long tail)."""
+    left, right = float(bins.left[0]), float(bins.right[-1])
+    if log_x:
+        return {"tickvals": _log_ticks(left, right)}
+    if not bins.tail:
+        return {}
+    _, border, begin, end = bins.knots()[1]
+    middle = (begin + end) / 2
+    # A number right beside the tail's own would run into it.
+    round_ = [n for n in _even_ticks(left, border) if middle - n > (right - left) / 6]
+    text = [*(f"{n:,}" for n in round_), f"≥ {bins.low[-1]:,}"]
+    return {"tickvals": [*round_, middle], "ticktext": text}
 
 
 def _even_ticks(low: float, high: float) -> list[int]:

@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from tuner.data.choices import Choice, choices
 from tuner.data.lengths import Lengths
@@ -98,8 +97,9 @@ def wire(page: Page) -> None:
         api_name="max_length", **silent,
     )  # fmt: skip
     choice.input(chosen, [choice, *given], [slider, *shown], api_name="choose_max_length", **silent)
+    # Not the notebook's own change: Gradio does not tell of it after an event without a queue.
     gr.on(
-        [page.notebook.change, page.lang.change, axes.change],
+        [page.parts["offer"].change, axes.change],
         drawn,
         [page.notebook, page.lang, axes, seen],
         [seen, page.parts["lengths-plot"]],
@@ -123,21 +123,20 @@ def _loaded(folder: str) -> Lengths:
 
 @lru_cache(maxsize=32)
 def _binned(folder: str, log_x: bool) -> Bins:
-    return histogram.binned(_loaded(folder).rows, log_x)
+    return histogram.binned(_loaded(folder).of_rows, log_x)
 
 
 def drawn(notebook: Notebook, lang: Lang, axes: list[str], seen: str) -> list[Any]:
     """What the page has seen of the histogram, and the histogram if that has changed."""
+    picture = Axes(**dict.fromkeys(axes, True))
+    token = f"{_token(notebook, lang)}|{picture}"
+    return changed({"plot": Piece(token, 1, lambda: [figure(notebook, lang, picture)])}, seen)
+
+
+def _token(notebook: Notebook, lang: Lang) -> str:
+    """What the histogram depends on; while it stays, nothing is drawn anew."""
     folder = notebook.report.folder if notebook.report else ""
-    token = f"{folder}|{notebook.max_length}|{notebook.strategy}|{sorted(axes)}|{lang}"
-    return changed(
-        {
-            "plot": Piece(
-                token, 1, lambda: [figure(notebook, lang, Axes(**dict.fromkeys(axes, True)))]
-            )
-        },
-        seen,
-    )
+    return f"{folder}|{notebook.max_length}|{notebook.strategy}|{lang}"
 
 
 def figure(notebook: Notebook, lang: Lang, axes: Axes) -> Any:
@@ -146,7 +145,7 @@ def figure(notebook: Notebook, lang: Lang, axes: Axes) -> Any:
     if found is None or notebook.report is None:
         return gr.update(value=None, visible=False)
     limit = notebook.max_length
-    fitting = int(np.count_nonzero(found.rows <= limit))
+    fitting, _ = found.of_rows.within(limit)
     bins = _binned(notebook.report.folder, axes.log_x)
     figure = histogram.figure(bins, fitting, limit, notebook.strategy, axes, lang)
     return gr.update(value=figure, visible=True)
@@ -205,7 +204,9 @@ def _options(notebook: Notebook, lang: Lang) -> Any:
 
 
 def _offer(notebook: Notebook, lang: Lang) -> str:
-    return suggest.table(_choices(notebook), notebook.max_length, notebook.strategy, lang)
+    """The table of choices. It changes whenever the histogram must: its change redraws it."""
+    table = suggest.table(_choices(notebook), notebook.max_length, notebook.strategy, lang)
+    return f'<div data-of="{html.esc(_token(notebook, lang))}">{table}</div>'
 
 
 def _axes(lang: Lang) -> list[tuple[str, str]]:

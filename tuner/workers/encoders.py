@@ -8,7 +8,6 @@ plain: it never comes here. Importing this module loads no torch.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import random
@@ -138,26 +137,42 @@ def admit(folder: Path, tokenizer_json: str) -> dict[str, str]:
     digest = hashlib.sha256(tokenizer_json.encode()).hexdigest()[:24]
     folder.mkdir(parents=True, exist_ok=True)
     file, verdict = folder / f"{digest}.json", folder / f"{digest}.verdict"
-    with contextlib.suppress(OSError, ValueError):
-        kept: dict[str, str] = read_json(verdict)
-        if kept.get("version") == _version() and file.is_file():
-            return kept
+    if (kept := _verdict(verdict)) is not None:
+        return _spec(kept, folder, digest)
     file.write_text(tokenizer_json, encoding="utf-8")
-    spec = {"encoder": "tokenizers", "file": str(file), "version": _version()}
-    reference = ReferenceEncoder(file)
+    encoder = "tokenizers"
     try:
         from quicktok import import_tokenizer
 
         import_tokenizer(str(file), digest, str(folder))  # refuses what it cannot encode
-        quick = QuickEncoder(digest, folder)
         special = any_of(added_tokens(json.loads(tokenizer_json))[0])
         texts = [text for text in fuzz(FUZZ, SEED) if not special.search(text)]
-        if len(texts) > FUZZ // 2 and equal(quick, reference, texts):
-            spec |= {"encoder": "quicktok", "name": digest, "folder": str(folder)}
+        if len(texts) > FUZZ // 2 and equal(
+            QuickEncoder(digest, folder), ReferenceEncoder(file), texts
+        ):
+            encoder = "quicktok"
     except Exception as error:  # not installed here, or a tokenizer that it does not know
         print(f"quicktok: {error}", flush=True)
-    write_json(verdict, spec)
-    return spec
+    files = {
+        path.name: path.stat().st_size for path in folder.glob(f"{digest}.*") if path != verdict
+    }
+    write_json(verdict, {"encoder": encoder, "version": _version(), "files": files})
+    return _spec(encoder, folder, digest)
+
+
+def _verdict(path: Path) -> str | None:
+    """The encoder that was admitted; None where nobody has tried, or what was made is not there whole."""
+    try:
+        kept = read_json(path)
+        whole = all((path.parent / n).stat().st_size == size for n, size in kept["files"].items())
+        return str(kept["encoder"]) if whole and kept["version"] == _version() else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _spec(encoder: str, folder: Path, digest: str) -> dict[str, str]:
+    spec = {"encoder": encoder, "file": str(folder / f"{digest}.json")}
+    return spec | ({"name": digest, "folder": str(folder)} if encoder == "quicktok" else {})
 
 
 def load(spec: Mapping[str, str]) -> Encoder:
