@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuner.data.lengths import Distribution
 from tuner.ui import histogram
 from tuner.ui.histogram import Axes, Bins, binned, parted, percent
 
-ROWS = st.lists(st.integers(0, 3000) | st.integers(0, 10**6), min_size=1, max_size=300)
+ROWS = st.lists(st.integers(0, 3000) | st.integers(0, 10**6), min_size=1, max_size=120)
 LIMIT = st.integers(1, 4000) | st.integers(1, 10**6 + 10)
 AXES = st.builds(Axes, st.booleans(), st.booleans(), st.booleans())
 
@@ -53,6 +53,7 @@ def test_kept_and_lost_rows_are_all_rows(rows: list[int], limit: int, log_x: boo
         assert part == sum(low <= n <= min(high, limit) for n in rows)
 
 
+@settings(max_examples=40)
 @given(ROWS, LIMIT, AXES)
 def test_what_is_sent_fits_its_axes(rows: list[int], limit: int, axes: Axes) -> None:
     figure = drawn(rows, limit, axes)

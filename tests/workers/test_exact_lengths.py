@@ -11,7 +11,7 @@ import dataclasses
 import json
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,12 +19,16 @@ import orjson
 import pytest
 
 from tests.helpers import chat
-from tuner.data.parts import CHECKED
-from tuner.data.rows import Rows
+from tuner.data import counting
+from tuner.data.parts import CHECKED, FALLBACK, Asked, Part, PartCounter, Problems
+from tuner.data.rows import Columns, Rows, Selection, Side, column, selected
+from tuner.files import read_json, write_json
 from tuner.records import DatasetReport, ModelInfo
 from tuner.settings import Settings
 from tuner.workbench import Workbench
-from tuner.workers.encoders import fuzz
+from tuner.workers.child import Call
+from tuner.workers.encoders import ReferenceEncoder, fuzz
+from tuner.workers.probing import Reference
 from tuner.workers.shapes import MARKS
 
 pytestmark = pytest.mark.slow
@@ -251,21 +255,24 @@ def qwen3(real: Workbench) -> ModelInfo:
 
 
 def look(
-    bench: Workbench, model: ModelInfo, *names: Path | str, ratio: float = 0.0,
-    system: str | None = None, agent_template: str | None = None,
+    bench: Workbench, model: ModelInfo, *names: Path | str, validation: tuple[str, ...] = (),
+    ratio: float = 0.0, system: str | None = None, agent_template: str | None = None,
 ) -> DatasetReport:  # fmt: skip
     data, shape = bench.resolve_data(
-        [str(n) for n in names], (), ratio, agent_template=agent_template
+        [str(n) for n in names], validation, ratio, agent_template=agent_template
     )
     return bench.inspect_data(model, data, shape, system)
 
 
-def found_in(folder: str) -> list[tuple[Pair, list[tuple[str, str]]]]:
-    """Each valid row's length, trained tokens and turns."""
-    rows = Rows.open(Path(folder), "train")
+def found_in(
+    folder: str, side: Side = "train", which: Selection | None = None
+) -> list[tuple[Pair, list[tuple[str, str]]]]:
+    """Each valid row's length, trained tokens and turns; ``which`` chooses some of them."""
+    rows = Rows.open(Path(folder), side)
+    chosen = selected(Path(folder), which) if which else None
     return [
         ((int(rows.length[n]), int(rows.trained[n])), said(rows.conversation(n)))
-        for n in range(len(rows))
+        for n in (range(len(rows)) if chosen is None else chosen.tolist())
     ]
 
 
@@ -307,9 +314,14 @@ def numbers_agree(report: DatasetReport, path: Path) -> None:
 MAKERS: Final = {"plain": plain, "weighted": weighted}
 
 
-@pytest.mark.parametrize("system", [None, "You are Tuna.\n"])
-@pytest.mark.parametrize("template", ["chatml", "qwen3", "llama3"])
-@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize(
+    ("kind", "template", "system"),
+    [
+        ("plain", "chatml", None), ("plain", "qwen3", None), ("plain", "llama3", "You are Tuna.\n"),
+        ("plain", "qwen3", " Be brief"), ("weighted", "chatml", "You are Tuna."), ("weighted", "qwen3", None),
+        ("weighted", "llama3", None),
+    ],
+)  # fmt: skip
 def test_every_row_of_a_hostile_file_has_ms_swifts_length_and_trained_tokens(
     real: Workbench, tiny: ModelInfo, tmp_path: Path, kind: str, template: str, system: str | None
 ) -> None:
@@ -319,7 +331,7 @@ def test_every_row_of_a_hostile_file_has_ms_swifts_length_and_trained_tokens(
     agree(report, truth(model, path, **({"system": system} if system else {})), ROWS)
     numbers_agree(report, path)
     assert report.path == "tokenizers"
-    assert 50 < report.checked <= CHECKED
+    assert CHECKED <= report.checked < report.valid
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -331,7 +343,7 @@ def test_on_qwen3_every_row_has_ms_swifts_length_and_trained_tokens(
     report = look(real, qwen3, path)
     agree(report, truth(qwen3, path), ROWS)
     assert report.path == "quicktok"
-    assert 50 < report.checked <= CHECKED
+    assert CHECKED <= report.checked < report.valid
 
 
 @pytest.mark.parametrize("agent_template", [None, "hermes", "react_en"])
@@ -342,3 +354,161 @@ def test_rows_with_tools_have_ms_swifts_length_and_trained_tokens(
     report = look(real, tiny, path, agent_template=agent_template)
     flags = {"agent_template": agent_template} if agent_template else {}
     agree(report, truth(tiny, path, **flags), ROWS)
+    assert report.path == "tokenizers"
+    assert report.checked >= CHECKED
+
+
+# Which rows train, where some are lost.
+
+
+def numbered(draw: random.Random, number: int) -> Row:
+    """A plain row that is like no other: its last turn ends with its number."""
+    row = plain(draw, number)
+    if row["messages"] and row["messages"][-1]["content"] is not None:
+        row["messages"][-1]["content"] += f" #{number}"
+    return row
+
+
+def kept(rows: list[tuple[Pair, list[tuple[str, str]]]]) -> list[Any]:
+    """The rows that the template takes, in an order of their own."""
+    return sorted(row for row in rows if row[0] is not None)
+
+
+def test_a_split_with_lost_rows_holds_out_the_rows_that_ms_swift_holds_out(
+    real: Workbench, tiny: ModelInfo, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "rows.jsonl", numbered, 21)
+    expected = truth(tiny, path, split_dataset_ratio=0.2, dataset_shuffle=True)
+    everything = [*expected.train, *expected.validation]
+    assert any(pair is None for pair, _ in everything), "no row is refused after the split"
+    assert len(everything) < ROWS, "no row is lost before the split"
+    report = look(real, tiny, path, ratio=0.2)
+    assert sorted(found_in(report.folder, "train", "train.index")) == kept(expected.train)
+    assert sorted(found_in(report.folder, "train", "train.held")) == kept(expected.validation)
+    numbers_agree(report, path)
+
+
+def test_counts_with_lost_rows_choose_the_rows_that_ms_swift_chooses(
+    real: Workbench, tiny: ModelInfo, tmp_path: Path
+) -> None:
+    one = written(tmp_path / "one.jsonl", numbered, 22, 300)
+    two = written(tmp_path / "two.jsonl", numbered, 23, 80)
+    checks = written(tmp_path / "checks.jsonl", numbered, 24, 90)
+    names = (f"{one}#170", f"{two}#200")  # fewer, and more than there are
+    asked = f"{checks}#40"
+    expected = truth(tiny, *names, val_dataset=[asked], dataset_shuffle=True)
+    assert any(pair is None for pair, _ in expected.train)
+    report = look(real, tiny, *names, validation=(asked,))
+    assert sorted(found_in(report.folder, "train", "train.index")) == kept(expected.train)
+    assert sorted(found_in(report.folder, "eval", "eval.index")) == kept(expected.validation)
+    assert report.eval_rows == len(kept(expected.validation))
+
+
+# A quick count that is wrong after all.
+
+#: Tokens of this word are what the wrong encoders get wrong. No trial of a shape holds it.
+WORD: Final = "Tuna"
+
+
+def talk_of_tuna(draw: random.Random, number: int) -> Row:
+    """A hostile row; in some a word stands that a wrong encoder miscounts."""
+    row = numbered(draw, number)
+    for message in row["messages"] or ():
+        if message["content"] and draw.random() < 0.3:
+            message["content"] += f" I am {WORD}."
+    return row
+
+
+def without_merge(tokenizer_json: str) -> str:
+    """The tokenizer, for which :data:`WORD` is one token more."""
+    made = json.loads(tokenizer_json)
+    merged = [merge for merge in made["model"]["merges"] if "".join(merge).endswith(WORD)]
+    assert merged
+    made["model"]["merges"] = [m for m in made["model"]["merges"] if m not in merged]
+    return json.dumps(made)
+
+
+def test_an_admitted_encoder_that_turns_out_wrong_counts_nothing_and_the_report_says_so(
+    real: Workbench, tiny: ModelInfo, tmp_path: Path
+) -> None:
+    look(real, tiny, written(tmp_path / "warm.jsonl", plain, 30, 20))
+    verdicts = (real.settings.home / "encoders").glob("*.verdict")
+    (verdict,) = (path for path in verdicts if read_json(path)["encoder"] == "tokenizers")
+    tokenizer = verdict.with_suffix(".json")
+    right, fact = tokenizer.read_text(encoding="utf-8"), read_json(verdict)
+    path = written(tmp_path / "rows.jsonl", talk_of_tuna, 31)
+    try:
+        tokenizer.write_text(without_merge(right), encoding="utf-8")
+        write_json(verdict, fact | {"files": {tokenizer.name: tokenizer.stat().st_size}})
+        report = look(real, tiny, path)
+    finally:
+        tokenizer.write_text(right, encoding="utf-8")
+        write_json(verdict, fact)
+    assert report.path == FALLBACK
+    agree(report, truth(tiny, path), ROWS)
+    numbers_agree(report, path)
+
+
+class OffByOne(ReferenceEncoder):
+    """Adds a token to a text that holds :data:`WORD`: to its count, to its tokens, or to both."""
+
+    def __init__(self, file: Path, *where: str) -> None:
+        super().__init__(file)
+        self._where = where
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        more = "counts" in self._where
+        found = super().counts(texts)
+        return [n + (more and WORD in text) for n, text in zip(found, texts, strict=True)]
+
+    def ids(self, text: str) -> list[int]:
+        more = "ids" in self._where and WORD in text
+        return super().ids(text) + [0] * more
+
+
+def counted(model: ModelInfo, path: Path, folder: Path, *where: str) -> Part:
+    """A dataset counted in this process; ``where`` says what its encoder gets wrong.
+
+    The lean processes are given a tokenizer that is wrong where ``where`` says "lean".
+    """
+    folder.mkdir()
+    reference = Reference(str(model.path), str(model.model_type), str(model.template), None)
+    right = str(reference.tokenizer_json)
+    ours, lean = folder / "ours.json", folder / "lean.json"
+    ours.write_text(right, encoding="utf-8")
+    lean.write_text(without_merge(right) if "lean" in where else right, encoding="utf-8")
+    asked = Asked(
+        Call(1, lambda _: None), reference, OffByOne(ours, *where),
+        {"encoder": "tokenizers", "file": str(lean)}, folder, {}, 2048,
+    )  # fmt: skip
+    columns, problems = Columns(folder, "train"), Problems(folder)
+    try:
+        return PartCounter(asked, "train", 0, str(path), columns, problems).run()
+    finally:
+        columns.close()
+        problems.close()
+
+
+@pytest.mark.parametrize("where", ["", "lean counts", "ids", "lean ids counts"])
+@pytest.mark.parametrize("make", [talk_of_tuna, weighted], ids=["in place", "loaded"])
+def test_whatever_an_encoder_gets_wrong_every_length_is_exact(
+    tiny: ModelInfo, tmp_path: Path, where: str, make: Callable[[random.Random, int], Row],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(counting, "PIECE", 1 << 16)  # a few rows make many pieces
+
+    def mixed(draw: random.Random, number: int) -> Row:
+        row = talk_of_tuna(draw, number)
+        return row if make is talk_of_tuna or number % 2 else row | {"tools": "[]"}
+
+    path = written(tmp_path / "rows.jsonl", mixed, 41)
+    part = counted(tiny, path, tmp_path / "look", *where.split())
+    wanted = [pair for pair, _ in truth(tiny, path).train if pair is not None]
+    length, trained, rows = (
+        column(tmp_path / "look", "train", name).tolist() for name in ("length", "trained", "row")
+    )
+    assert list(zip(length, trained, strict=True)) == wanted
+    assert part.path == (FALLBACK if where else "tokenizers")
+    lost = (tmp_path / "look" / "problems.jsonl").read_bytes().splitlines()
+    assert sorted([*rows, *(orjson.loads(line)["row"] for line in lost)]) == [*range(1, ROWS + 1)]
+    assert part.store == str(path) if make is talk_of_tuna else part.store != str(path)

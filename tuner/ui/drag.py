@@ -50,6 +50,10 @@ JS: Final = """
     return onTag || onLine ? made : null;
   }
 
+  function said(made) {  // the max_length that a figure is of
+    return Number(made._fullLayout.annotations[0].text.replace(/[^0-9]/g, ''));
+  }
+
   function draw() {
     const made = plot(), axis = made?._fullLayout?.xaxis, meta = made?.layout?.meta;
     if (!drag?.moved || !axis || !meta || !window.Plotly) return;
@@ -67,10 +71,9 @@ JS: Final = """
   // A figure that arrives may be of a moment ago: its line goes back to where the pointer had it,
   // until the figure for the last number is there, or somebody does something else.
   function arrived() {
-    const made = plot(), label = made?._fullLayout?.annotations?.[0]?.text;
-    if (!drag || !label || made === drag.made) return;
-    const said = Number(label.replace(/[^0-9]/g, ''));
-    if (drag.done && (said === drag.value || Date.now() > drag.done + STALE)) forget();
+    const made = plot();
+    if (!drag || !made?._fullLayout?.annotations?.length || made === drag.made) return;
+    if (drag.done && (said(made) === drag.value || Date.now() > drag.done + STALE)) forget();
     else draw();
   }
 
@@ -81,7 +84,8 @@ JS: Final = """
 
   function send(value) {
     const number = box();
-    if (!number || Number(number.value) === value) return;
+    if (!number || drag.sent === value) return;
+    drag.sent = value;
     Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(number, value);
     number.dispatchEvent(new Event('input', {bubbles: true}));
   }
@@ -90,13 +94,13 @@ JS: Final = """
     const made = event.isPrimary && event.button === 0 ? line(event) : null;
     if (!made || !box() || box().disabled) return;
     forget();
-    const value = Number(box().value);
+    const value = said(made);
     const shown = made._fullLayout.xaxis.d2p(made._fullLayout.shapes[0].x0);
     const watch = new MutationObserver(arrived);
     watch.observe(document.querySelector('#lengths-plot'), {childList: true, subtree: true});
     drag = {
       from: event.clientX, shown, value, before: value, made, watch,
-      frame: 0, sent: 0, moved: false, done: 0,
+      sent: value, at: 0, frame: 0, moved: false, done: 0,
     };
     document.documentElement.classList.add('dragging-line');
   }
@@ -115,8 +119,8 @@ JS: Final = """
     drag.value = Math.min(Number(range.max), Math.max(Number(range.min), length));
     cancelAnimationFrame(drag.frame);
     drag.frame = requestAnimationFrame(draw);
-    if (event.timeStamp - drag.sent > LIVE) {
-      drag.sent = event.timeStamp;
+    if (event.timeStamp - drag.at > LIVE) {
+      drag.at = event.timeStamp;
       send(drag.value);
     }
   }

@@ -243,7 +243,7 @@ def _set_axes(drawn: Any, bins: Bins, axes: Axes, lang: Lang) -> None:
         xaxis={
             "type": "log" if axes.log_x else "linear",
             "range": [math.log10(left), math.log10(right)] if axes.log_x else [left, right],
-            "ticks": "outside", "tickangle": 0, "tickformat": ",d", "hoverformat": ",.0f",
+            "ticks": "outside", "tickangle": 0, "tickfont": {"size": 11}, "tickformat": ",d", "hoverformat": ",.0f",
             "nticks": TICKS + 1, "ticklabeloverflow": "allow", **_ticks(bins, axes.log_x),
             "title": {"text": say("ui.plot.tokens", lang)},
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -135,8 +136,8 @@ def drawn(notebook: Notebook, lang: Lang, axes: list[str], seen: str) -> list[An
 
 def _token(notebook: Notebook, lang: Lang) -> str:
     """What the histogram depends on; while it stays, nothing is drawn anew."""
-    folder = notebook.report.folder if notebook.report else ""
-    return f"{folder}|{notebook.max_length}|{notebook.strategy}|{lang}"
+    look = Path(notebook.report.folder).name if notebook.report else ""
+    return f"{look}|{notebook.max_length}|{notebook.strategy}|{lang}"
 
 
 def figure(notebook: Notebook, lang: Lang, axes: Axes) -> Any:

@@ -152,7 +152,7 @@ CSS: Final = """
 }
 #axes { margin: 0; }
 #offer table.t th.num { white-space: normal; overflow-wrap: normal; word-break: keep-all; vertical-align: bottom; }
-@media (max-width: 640px) { #offer table.t th, #offer table.t td { padding-right: 6px !important; font-size: 12px; } }
+@media (max-width: 640px) { #offer table.t th, #offer table.t td { padding-right: 6px !important; font-size: 12px; } #offer table.t th.num { font-size: 11px; } }
 #axes label { padding: 4px 10px; font-size: 13px; }
 #lengths-plot .on-line .draglayer * { cursor: ew-resize !important; }
 .dragging-line, .dragging-line * { cursor: ew-resize !important; user-select: none; }
