@@ -29,7 +29,7 @@ class Letters:
 
     name = "letters"
 
-    def counts(self, texts: Sequence[str]) -> list[int]:
+    def counts(self, texts: Sequence[str], leave: int = 0) -> list[int]:
         return [len(text) for text in texts]
 
     def ids(self, text: str) -> list[int]:

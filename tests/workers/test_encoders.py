@@ -104,7 +104,7 @@ class Almost:
         self.differed += found is not None
         return self._reference.ids(text) if found is None else found
 
-    def counts(self, texts: Sequence[str]) -> list[int]:
+    def counts(self, texts: Sequence[str], leave: int = 0) -> list[int]:
         return [len(self.ids(text)) for text in texts]
 
 
@@ -114,7 +114,7 @@ class Miscounts(Almost):
     def ids(self, text: str) -> list[int]:
         return self._reference.ids(text)
 
-    def counts(self, texts: Sequence[str]) -> list[int]:
+    def counts(self, texts: Sequence[str], leave: int = 0) -> list[int]:
         found = self._reference.counts(texts)
         return [count + ("   " in text) for count, text in zip(found, texts, strict=True)]
 

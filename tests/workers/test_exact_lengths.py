@@ -456,7 +456,7 @@ class OffByOne(ReferenceEncoder):
         super().__init__(file)
         self._where = where
 
-    def counts(self, texts: Sequence[str]) -> list[int]:
+    def counts(self, texts: Sequence[str], leave: int = 0) -> list[int]:
         more = "counts" in self._where
         found = super().counts(texts)
         return [n + (more and WORD in text) for n, text in zip(found, texts, strict=True)]

@@ -27,6 +27,8 @@ from tuner.workers.shapes import Hazards, Shape, from_json
 
 #: The length of a row that is left for ms-swift's own code.
 SLOW: Final = -1
+#: Texts of a piece that are left rather than loading another encoder for them.
+LEFT: Final = 500
 #: A row longer than this (bytes) is no conversation; reading it would need hundreds of MB.
 LONGEST_ROW: Final = 16 << 20
 #: Text values that pyarrow takes for times, if a whole piece of a column looks like that.
@@ -124,11 +126,15 @@ class Counting:
         lengths = np.array(length, np.int64)
         trains = np.array(trained, np.int64)
         if texts:
-            counts = np.array(self.encoder.counts(texts), np.int64)
+            counts = np.array(self.encoder.counts(texts, LEFT), np.int64)
             owner = np.array(owners)
+            left = np.unique(owner[counts < 0])
+            counts[counts < 0] = 0
             lengths += np.bincount(owner, counts, len(lengths)).astype(np.int64)
             counts[~np.array(counts_in_loss)] = 0
             trains += np.bincount(owner, counts, len(lengths)).astype(np.int64)
+            lengths[left], trains[left] = SLOW, 0
+            slow = sorted([*slow, *((int(number), ()) for number in left)])
         return Counted(
             lengths.astype(np.int32), trains.astype(np.int32), np.array(offset, np.int64),
             columns, slow, channels,

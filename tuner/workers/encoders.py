@@ -13,6 +13,7 @@ import json
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -21,6 +22,8 @@ from tuner.files import read_json, write_json
 #: Strings of the fuzz, and the seed that makes them.
 FUZZ: Final = 30_000
 SEED: Final = 20_260
+#: Raised when an encoder here decides anew what it takes.
+FORMAT: Final = 2
 #: Texts that the reference library encodes at once; it keeps an object for each.
 BATCH: Final = 2_000
 
@@ -30,8 +33,8 @@ class Encoder(Protocol):
 
     name: str
 
-    def counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text."""
+    def counts(self, texts: Sequence[str], leave: int = 0) -> list[int]:
+        """Tokens of each text; up to ``leave`` costly ones may be left to others, as -1."""
         ...
 
     def ids(self, text: str) -> list[int]:
@@ -45,7 +48,7 @@ _INERT: Final = (
     r"\x00-\u02ff\u0391-\u03a1\u03a3-\u03ff\u0400-\u0482\u048a-\u052f\u05d0-\u05ea\u0621-\u064a\u0660-\u066f"
     r"\u2000-\u20cf\u2100-\u2125\u2127-\u2129\u212c-\u2328\u232b-\u2adb\u2add-\u2bff\u2e80-\u2fff"
     r"\u3000-\u3029\u3030-\u3098\u309b-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\ue000-\uf8ff\ufe0f\ufe30-\ufe4f"
-    r"\uff00-\uffef\U0001f000-\U0001faff\U00020000-\U0002a6df"
+    r"\uff00-\uffef\ufffd\U0001f000-\U0001faff\U00020000-\U0002a6df\U0002a700-\U0002ebe0"
 )
 
 
@@ -63,15 +66,20 @@ class QuickEncoder:
         from quicktok import Tokenizer
 
         self._encoder = Tokenizer(name, str(folder))
-        self._reference = ReferenceEncoder(folder / f"{name}.json")
+        self._file = folder / f"{name}.json"
         self._moves = re.compile(f"[^{_INERT}]").search
 
-    def counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text."""
+    @cached_property
+    def _reference(self) -> ReferenceEncoder:
+        """Loaded at need: it takes 100 MB, and most texts never ask for it."""
+        return ReferenceEncoder(self._file)
+
+    def counts(self, texts: Sequence[str], leave: int = 0) -> list[int]:
+        """Tokens of each text; -1 where at most ``leave`` texts would ask for the reference."""
         count, moves = self._encoder.count, self._moves
         found = [-1 if not text.isascii() and moves(text) else count(text) for text in texts]
-        if -1 in found:
-            places = [i for i, n in enumerate(found) if n < 0]
+        places = [i for i, n in enumerate(found) if n < 0]
+        if len(places) > leave or "_reference" in self.__dict__:
             for i, n in zip(
                 places, self._reference.counts([texts[i] for i in places]), strict=True
             ):
@@ -97,7 +105,7 @@ class ReferenceEncoder:
         self._encoder.no_truncation()
         self._encoder.no_padding()
 
-    def counts(self, texts: Sequence[str]) -> list[int]:
+    def counts(self, texts: Sequence[str], leave: int = 0) -> list[int]:  # noqa: ARG002 (none is costly)
         """Tokens of each text."""
         found: list[int] = []
         for start in range(0, len(texts), BATCH):
@@ -117,7 +125,7 @@ class NoEncoder:
 
     name = "none"
 
-    def counts(self, texts: Sequence[str]) -> list[int]:
+    def counts(self, texts: Sequence[str], leave: int = 0) -> list[int]:
         """No text may come here."""
         raise NotImplementedError
 
@@ -209,7 +217,7 @@ def fuzz(count: int, seed: int) -> Iterator[str]:
     draw = random.Random(seed)  # noqa: S311 (not for secrets: the same strings each time)
     planes = ((0x20, 0x7F), (0x80, 0x250), (0x300, 0x370), (0x370, 0x700), (0x900, 0x1100),
               (0x2000, 0x2C00), (0x3000, 0x3100), (0x4E00, 0x9FFF), (0xAC00, 0xD7A4), (0xF900, 0x10000),
-              (0x1F300, 0x1FB00), (0x20000, 0x2A6E0), (0xE000, 0xE100))  # fmt: skip
+              (0x1F300, 0x1FB00), (0x20000, 0x2A6E0), (0x2A700, 0x2EBE1), (0xE000, 0xE100))  # fmt: skip
     for number in range(count):
         kind = number % 4
         if kind == 0:
@@ -256,6 +264,6 @@ def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return f"{version('quicktok-v1')}/{version('tokenizers')}/{FUZZ}"
+        return f"{version('quicktok-v1')}/{version('tokenizers')}/{FUZZ}/{FORMAT}"
     except PackageNotFoundError:
-        return f"none/{version('tokenizers')}/{FUZZ}"
+        return f"none/{version('tokenizers')}/{FUZZ}/{FORMAT}"
