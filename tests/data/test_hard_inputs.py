@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from tests.helpers import chat, write_jsonl
+from tests.workers.test_encoders import qwen_like_model
 from tuner.data import files
 from tuner.data.counting import cuts
 from tuner.data.files import check, check_all
@@ -336,7 +337,6 @@ def test_a_line_of_100_mb_in_the_middle_is_named_in_bounded_memory(
     path.unlink()
     assert (caught.value.key, caught.value.params["row"]) == ("file.row_too_long", 200_001)
     assert "middle.jsonl" in caught.value.say("en")
-    print(f"PEAK {peak[0] >> 20}")
     assert peak[0] < BOUND
 
 
@@ -355,8 +355,7 @@ def test_a_row_over_the_limit_is_named_wherever_it_lies(look: Look, tmp_path: Pa
 def test_300_mb_of_rows_are_counted_in_bounded_memory(
     look: Look, real: Workbench, tiny_model: Path, tmp_path: Path
 ) -> None:
-    swift = quick(tiny_model, tmp_path / "quick")
-    known = real.inspect_model(str(swift))
+    known = real.inspect_model(str(qwen_like_model(tiny_model, tmp_path / "quick")))
     rows = [
         chat(f"Question {n}?", f"Answer {n}. " + "The sea is deep and blue. " * 400)
         for n in range(900)
@@ -378,29 +377,7 @@ def test_300_mb_of_rows_are_counted_in_bounded_memory(
     assert report.trained_tokens * len(rows) == once.trained_tokens * count
     assert report.estimate is not None
     assert report.estimate.tokens.low <= report.lengths.mean * count <= report.estimate.tokens.high
-    print(f"PEAK {peak[0] >> 20}")
     assert peak[0] < BOUND
-
-
-def quick(model: Path, folder: Path) -> Path:
-    """The model, its text taken to pieces as Qwen's: a grammar that the quick encoder knows."""
-    shutil.copytree(model, folder)
-    described = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    grammar = (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
-        r"|\s+(?!\S)|\s+"
-    )
-    split = {
-        "type": "Split",
-        "pattern": {"Regex": grammar},
-        "behavior": "Isolated",
-        "invert": False,
-    }
-    bytes_ = described["pre_tokenizer"] | {"use_regex": False}
-    described["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [split, bytes_]}
-    described["normalizer"] = {"type": "NFC"}
-    (folder / "tokenizer.json").write_text(json.dumps(described), encoding="utf-8")
-    return folder
 
 
 @pytest.mark.slow
@@ -426,7 +403,6 @@ def test_two_million_rows_are_estimated_first_and_stopped_at_once_in_bounded_mem
     (estimate,) = (said["estimate"] for said in heard if said.get("estimate"))
     assert estimate["rows"]["low"] <= 2_000_000 <= estimate["rows"]["high"]
     assert max(said.get("done", 0) for said in heard) < 2_000_000
-    print(f"PEAK {peak[0] >> 20}")
     assert peak[0] < BOUND
     found = real.estimate_data(model, real.resolve_data([str(path)])[0])
     assert found is not None

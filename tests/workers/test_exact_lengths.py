@@ -19,6 +19,7 @@ import orjson
 import pytest
 
 from tests.helpers import chat
+from tests.workers.test_encoders import qwen_like_model
 from tuner.data import counting
 from tuner.data.parts import CHECKED, FALLBACK, Asked, Part, PartCounter, Problems
 from tuner.data.rows import Columns, Rows, Selection, Side, column, selected
@@ -331,6 +332,19 @@ def test_every_row_of_a_hostile_file_has_ms_swifts_length_and_trained_tokens(
     agree(report, truth(model, path, **({"system": system} if system else {})), ROWS)
     numbers_agree(report, path)
     assert report.path == "tokenizers"
+    assert CHECKED <= report.checked < report.valid
+
+
+@pytest.mark.parametrize("template", ["chatml", "qwen3"])
+def test_the_quick_encoder_gives_ms_swifts_lengths_too(
+    real: Workbench, tiny_model: Path, tmp_path: Path, template: str
+) -> None:
+    made = real.inspect_model(str(qwen_like_model(tiny_model, tmp_path / "quick")))
+    model = dataclasses.replace(made, template=template)
+    path = written(tmp_path / "rows.jsonl", plain, 8)
+    report = look(real, model, path)
+    agree(report, truth(model, path), ROWS)
+    assert report.path == "quicktok"
     assert CHECKED <= report.checked < report.valid
 
 

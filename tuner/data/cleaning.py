@@ -43,6 +43,7 @@ FLAGGED: Final[Mapping[str, Flag]] = {
     "one_word_answer": Flag.ONE_WORD_ANSWER,
     "placeholder": Flag.PLACEHOLDER,
     "secret": Flag.SECRET,
+    "personal_data": Flag.PERSONAL_DATA,
 }
 #: Why a row can be removed, in the order in which it is told.
 REASONS: Final = ("lost", "untrained", "over_long", *FLAGGED)

@@ -79,7 +79,10 @@ def wire(page: Page) -> None:
         show_progress="hidden", concurrency_limit=2, api_name="look_at_row",
     )  # fmt: skip
     gr.on(
-        [parts["look-scale"].change, parts["slider"].release, parts["strategy"].change],
+        [
+            parts["look-scale"].change, parts["slider"].release, parts["strategy"].change,
+            parts["choices"].input,
+        ],
         again, [*inputs, parts["look-out"]], parts["look-out"],
         show_progress="hidden", concurrency_limit=2, trigger_mode="always_last",
         api_visibility="private",
@@ -111,7 +114,7 @@ def longest(notebook: Notebook, lang: Lang) -> str:
         )  # fmt: skip
     columns = [say(f"ui.look.{name}", lang) for name in ("row", "tokens", "trained", "fate")]
     title = html.esc(say("ui.look.title", lang))
-    return f'<h3 class="who">{title}</h3>' + html.table(columns, table, frozenset({1, 2}))
+    return f'<h3 class="who">{title}</h3>' + html.table(columns, table, frozenset({0, 1, 2}))
 
 
 def _fate(notebook: Notebook, length: int, trained: int) -> str:

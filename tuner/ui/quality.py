@@ -168,6 +168,8 @@ CSS = """
 .lost details { padding: 4px 0; border-bottom: 1px solid var(--border-color-primary); }
 .lost details:last-child { border-bottom: 0; }
 .lost pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12px; margin: 4px 0; }
+.t td.num { white-space: nowrap; }
+@media (max-width: 640px) { .t td:first-child:not(.num) { min-width: 6.5em; } }
 .gap { height: 12px; }
 p.small { font-size: 13px; color: var(--body-text-color-subdued); margin: 8px 0 0; }
 h3.who { font-size: 14px; margin: 16px 0 4px; }
