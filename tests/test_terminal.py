@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT, small_config
+from tests.helpers import ROOT, chat, small_config, write_jsonl
 from tuner.runs import folder
 from tuner.settings import Settings
 
@@ -86,3 +86,37 @@ def test_a_home_that_cannot_be_written_is_named(home: Settings, tmp_path: Path) 
     done = tuner(Settings(home=tmp_path / "file"), "train", str(path))
     assert done.returncode == 1
     assert str(tmp_path / "file") in done.stderr
+
+
+@pytest.mark.slow
+def test_a_look_tells_its_ledger_and_a_cleaned_copy_leaves_the_file_as_it_was(
+    home: Settings, tiny_model: Path, tmp_path: Path
+) -> None:
+    rows = [chat(f"How far is planet {i}?", f"{i} light minutes, more or less.") for i in range(40)]
+    rows += [
+        rows[7],
+        {"messages": [{"role": "user", "content": "q"}, {"role": "robot", "content": "a"}]},
+    ]
+    file = write_jsonl(tmp_path / "rows.jsonl", rows)
+    before = file.read_bytes()
+    given = ["--model", str(tiny_model), "--dataset", str(file)]
+    done = tuner(home, "inspect", *given, "--max-length", "60", "--json")
+    found = json.loads(done.stdout)
+    ledger = {(line["stage"], line["strategy"]): line for line in found["ledger"]}
+    assert (ledger["read", None]["rows"], ledger["valid", None]["lost"]) == (42, 1)
+    assert ledger["fits", "delete"]["rows"] == found["rows"]["kept"]
+    assert ledger["steps", "right"]["rows"] >= ledger["steps", "delete"]["rows"] > 0
+    assert (found["problems"][0]["row"], found["problem_count"]) == (42, 1)
+    assert 0 < found["trained_tokens"] < found["tokens"]
+    assert "exact_duplicates" in {finding["name"] for finding in found["findings"]}
+    assert (found["path"], found["exact"], found["interval"]) == ("tokenizers", True, None)
+    assert found["checked"] > 0
+    made = json.loads(
+        tuner(home, "clean", *given, "--out", str(tmp_path / "clean.jsonl"), "--json").stdout
+    )
+    assert (made["kept"], made["removed"]) == (40, 2)
+    assert (tmp_path / "clean.jsonl").read_text().count("\n") == 40
+    assert file.read_bytes() == before
+    again = tuner(home, "clean", *given, "--out", str(file))
+    assert again.returncode == 2
+    assert file.read_bytes() == before

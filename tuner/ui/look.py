@@ -23,7 +23,8 @@ LOSS_SCALES: Final = (
     "", "default", "last_round", "all", "ignore_empty_think", "ignore_think_prefix",
     "react", "hermes", "qwen", "agentflan", "alpha_umi",
 )  # fmt: skip
-LONGEST: Final = 12
+#: Rows that are listed, the longest first.
+LONGEST: Final = 60
 
 
 def build(page: Page) -> None:
@@ -114,7 +115,8 @@ def longest(notebook: Notebook, lang: Lang) -> str:
         )  # fmt: skip
     columns = [say(f"ui.look.{name}", lang) for name in ("row", "tokens", "trained", "fate")]
     title = html.esc(say("ui.look.title", lang))
-    return f'<h3 class="who">{title}</h3>' + html.table(columns, table, frozenset({0, 1, 2}))
+    listed = html.table(columns, table, frozenset({0, 1, 2}))
+    return f'<h3 class="who">{title}</h3><div class="tall" tabindex="0">{listed}</div>'
 
 
 def _fate(notebook: Notebook, length: int, trained: int) -> str:

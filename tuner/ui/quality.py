@@ -171,6 +171,7 @@ CSS = """
 .t td.num { white-space: nowrap; }
 @media (max-width: 640px) { .t td:first-child:not(.num) { min-width: 6.5em; } }
 .gap { height: 12px; }
+.tall { max-height: 420px; overflow-y: auto; }
 p.small { font-size: 13px; color: var(--body-text-color-subdued); margin: 8px 0 0; }
 h3.who { font-size: 14px; margin: 16px 0 4px; }
 """
