@@ -55,13 +55,15 @@ def cuts(path: Path, size: int) -> Iterator[tuple[int, int]]:
                 source.seek(end)
                 line = source.readline(LONGEST_ROW)
                 if len(line) == LONGEST_ROW:
-                    raise InputError(
-                        "file.row_too_long", file=path.name, row=_rows_before(path, end) + 1,
-                        limit=LONGEST_ROW >> 20,
-                    )  # fmt: skip
+                    raise too_long(path, _rows_before(path, end) + 1)
                 end += len(line)
             yield start, min(end, size)
             start = end
+
+
+def too_long(path: Path, row: int) -> InputError:
+    """The sentence for a row that is longer than is read."""
+    return InputError("file.row_too_long", file=path.name, row=row, limit=LONGEST_ROW >> 20)
 
 
 def _rows_before(path: Path, end: int) -> int:
@@ -181,6 +183,9 @@ class Counters:
         header = json.loads(process.stdout.readline() or b"null")
         if header is None:
             raise RuntimeError("a counting process ended")
+        if header.get("why") == "long":
+            row = _rows_before(self._path, start) + header["row"] + 1
+            raise too_long(self._path, row)
         if "why" in header:
             raise Deviates(header["row"], header["why"])
         rows = header["rows"]

@@ -39,10 +39,14 @@ def check(path: Path, columns: Mapping[str, str] | None = None) -> str:
             that do not say which holds the answer.
     """
     try:
-        found = path.exists()
-    except OSError as error:  # a loop of links, a name that is too long
-        raise NotFoundError("file.missing", file=str(path)) from error
-    if not found:
+        return _checked(path, columns or {})
+    except PermissionError as error:
+        reason = error.strerror or ""
+        raise InputError("file.unreadable", file=path.name, reason=reason) from error
+
+
+def _checked(path: Path, columns: Mapping[str, str]) -> str:
+    if not _is_there(path):
         raise NotFoundError("file.missing", file=str(path))
     if GLOB & set(str(path.absolute())):
         raise InputError("file.bad_name", file=str(path))
@@ -51,24 +55,38 @@ def check(path: Path, columns: Mapping[str, str] | None = None) -> str:
     kind = path.suffix.lstrip(".").lower()
     if kind not in KINDS:
         raise InputError("file.unknown_kind", file=path.name, kinds=", ".join(KINDS))
-    size = path.stat().st_size
-    if size == 0:
+    if path.stat().st_size == 0:
         raise InputError("file.empty", file=path.name)
     if kind == "parquet":
         return "parquet"
-    if kind == "json" and size > LARGEST_ARRAY:
-        raise InputError("file.array_too_large", file=path.name, limit=LARGEST_ARRAY >> 30)
-    if size <= HEAD:
-        rows = _rows(path, kind)
-        first = next(rows, {})
-        for _ in rows:
-            pass
-    else:
-        first = _first(path, kind)
+    first = _first_row(path, kind)
     if not first:
         raise InputError("file.empty", file=path.name)
-    formats.require(first, columns or {}, path.name)
-    return f"{formats.shape(first, columns or {})} ({kind})"
+    formats.require(first, columns, path.name)
+    return f"{formats.shape(first, columns)} ({kind})"
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        raise
+    except OSError:  # a loop of links, a name that is too long
+        return False
+
+
+def _first_row(path: Path, kind: str) -> Mapping[str, Any]:
+    """The first row; of a small file all others are looked at too."""
+    size = path.stat().st_size
+    if kind == "json" and size > LARGEST_ARRAY:
+        raise InputError("file.array_too_large", file=path.name, limit=LARGEST_ARRAY >> 30)
+    if size > HEAD:
+        return _first(path, kind)
+    rows = _rows(path, kind)
+    first = next(rows, {})
+    for _ in rows:
+        pass
+    return first
 
 
 def check_all(path: Path) -> None:
@@ -85,8 +103,8 @@ def _first(path: Path, kind: str) -> Mapping[str, Any]:
         return {"messages": []} if _begins(path, b"[") else _not_array(path)
     if kind == "jsonl":
         with path.open("rb") as source:
-            if b"\n" not in source.read(16 * HEAD):
-                raise InputError("file.row_too_long", file=path.name, row=1, limit=16 * HEAD >> 20)
+            if b"\n" not in source.read(4 * HEAD):
+                raise InputError("file.row_too_long", file=path.name, row=1, limit=4 * HEAD >> 20)
         return next(_json_lines(path), {})
     with path.open("rb") as source:
         head = source.read(HEAD)
@@ -133,7 +151,18 @@ def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
                 raise InputError("file.bad_json_line", file=path.name, row=number) from error
             if not isinstance(row, dict):
                 raise InputError("file.not_object", file=path.name, row=number)
+            if "\\u" in line and not _is_text(row):
+                raise InputError("file.lone_surrogate", file=path.name, row=number)
             yield row
+
+
+def _is_text(row: Mapping[str, Any]) -> bool:
+    """Whether UTF-8 can hold what the escapes say: a half of a pair alone is no character."""
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def _json_array(path: Path, text: str) -> Iterator[Mapping[str, Any]]:

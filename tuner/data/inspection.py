@@ -30,7 +30,7 @@ import numpy as np
 from tuner.data import ledger
 from tuner.data.lengths import Lengths
 from tuner.data.rows import FOUND, Rows
-from tuner.errors import StorageError, TunerError
+from tuner.errors import InputError, StorageError, TunerError
 from tuner.files import read_json, write_json
 from tuner.records import (
     DatasetRef,
@@ -98,6 +98,8 @@ def inspect(
     try:
         settings.lengths.mkdir(parents=True, exist_ok=True)
         found = _measure(settings, pool, model, data, system, seed, made, max_length, progress)
+        if key is not None and _key(model, data, system, seed) != key:
+            raise InputError("file.changed", file=", ".join(Path(name).name for name in data.train))
         if kept.exists():
             shutil.rmtree(kept)
         os.replace(made, kept)
@@ -156,9 +158,9 @@ def _key(model: ModelInfo, data: DatasetRef, system: str | None, seed: int) -> s
         version("ms-swift"),
         [model.model_type, model.template, system, seed, data.split_ratio],
         [dict(data.columns), data.agent_template],
-        # A file's name counts too: ms-swift has preprocessors of its own for some names.
-        [Path(name).name for name in data.train],
-        [Path(name).name for name in data.validation],
+        # A file's place counts too: the texts of a look stay there, and ms-swift has
+        # preprocessors of its own for some names.
+        [list(data.train), list(data.validation)],
         [_digest(path) for path in (*files, *(path for path in tokenizer if path.is_file()))],
     ]
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]

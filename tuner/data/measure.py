@@ -37,6 +37,7 @@ from tuner.errors import InputError, StorageError, TunerError
 from tuner.files import write_json
 from tuner.records import to_dict
 from tuner.workers import encoders, loading
+from tuner.workers.counter import LONGEST_ROW
 from tuner.workers.probing import Reference
 from tuner.workers.probing import measure as by_shape
 
@@ -208,10 +209,13 @@ def _estimate(asked: Asked, names: Sequence[str]) -> dict[str, Any] | None:
         return None
     found = sampling.draw(paths[0], DRAWS, 11)
     draws = []
+    tokens: dict[int, int | None] = {}  # a long row is drawn often
     for number, row in enumerate(found.rows):
         if number % 50 == 0:
             asked.call.check()
-        draws.append(Draw(row.size, _drawn(asked, row.text)))
+        if row.start not in tokens:
+            tokens[row.start] = _drawn(asked, row.text)
+        draws.append(Draw(row.size, tokens[row.start]))
     if all(draw.tokens is None for draw in draws):
         return None  # the exact pass will say what is wrong with them
     total, most = found.total_bytes, asked.max_length
@@ -220,7 +224,7 @@ def _estimate(asked: Asked, names: Sequence[str]) -> dict[str, Any] | None:
 
 def _drawn(asked: Asked, line: bytes | None) -> int | None:
     """Tokens of a drawn row; None for one that ms-swift would lose."""
-    row = parsed(line)
+    row = parsed(line) if line is None or len(line) <= LONGEST_ROW else None
     if row is None:
         return None
     roles = roles_of(row)

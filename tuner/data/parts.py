@@ -153,9 +153,14 @@ class PartCounter:
         path = Path(without_count(name))
         mark = self._mark
         if loading.is_plain(name, asked.columns) and path.is_file():
+            before = _stamp(path)
             try:
                 self.count(path, strict=True)
-            except Deviates as deviation:
+            except (Deviates, ValueError, OSError) as deviation:
+                if _stamp(path) != before:
+                    raise InputError("file.changed", file=path.name) from deviation
+                if not isinstance(deviation, Deviates):
+                    raise
                 log(f"{path.name}: row {deviation.row}: {deviation.why}")
                 self.columns.rollback(mark[0])
                 self.problems.rollback(mark[1])
@@ -170,9 +175,12 @@ class PartCounter:
         """Let ms-swift load the dataset, keep its rows as JSON Lines, count those."""
         asked, part = self.asked, self.part
         asked.call.progress(stage="load", done=0, total=0)
+        before = _stamp(path)
         try:
             rows, tally = loading.load(part.name, asked.columns)
-        except InputError:
+        except (InputError, OSError) as error:
+            if before is not None and _stamp(path) != before:
+                raise InputError("file.changed", file=path.name) from error
             if path.is_file():
                 check_all(path)  # names the line, where it is a line's fault
             raise
@@ -205,9 +213,9 @@ class PartCounter:
     def count(self, path: Path, strict: bool) -> None:
         """Count the rows of a JSON Lines file; ``strict`` if it is as it came. Raises ``Deviates``, ``Differs``."""
         asked, part = self.asked, self.part
-        before = path.stat()
+        before = _stamp(path)
         part.store, part.path = str(path), asked.spec["encoder"]
-        size = before.st_size
+        size = path.stat().st_size
         if not size:
             return
         asked.call.progress(stage="count", done=0, total=0)
@@ -227,8 +235,7 @@ class PartCounter:
                 self._take(path, piece.counted, counters, strict)
                 share = -(-CHECKED * (piece.end - piece.start) // size)
                 self._check(path, piece.counted, draw, share, strict)
-        after = path.stat()
-        if strict and (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        if strict and _stamp(path) != before:
             raise InputError("file.changed", file=path.name)
 
     def _same_columns(self, columns: dict[str, str]) -> None:
@@ -376,6 +383,15 @@ class PartCounter:
 
 class Differs(Exception):
     """A quick count is not what ms-swift gives: all rows go ms-swift's way."""
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file does; None for one that is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _line(store: BinaryIO, counted: Counted, number: int) -> bytes:

@@ -29,8 +29,9 @@ from tuner.workers.shapes import Hazards, Shape, from_json
 SLOW: Final = -1
 #: Texts of a piece that are left rather than loading another encoder for them.
 LEFT: Final = 500
-#: A row longer than this (bytes) is no conversation; reading it would need hundreds of MB.
-LONGEST_ROW: Final = 16 << 20
+#: A row longer than this (bytes) is no conversation: it has a million tokens, more than any model
+#: takes, and encoding it needs a gigabyte.
+LONGEST_ROW: Final = 4 << 20
 #: Text values that pyarrow takes for times, if a whole piece of a column looks like that.
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d")
 #: A name spelt with an escape: it may be one that stands there twice.
@@ -142,6 +143,8 @@ class Counting:
 
     def _row(self, number: int, line: bytes, columns: dict[str, str]) -> dict[str, Any]:
         """The row of a line. Raises ``Deviates`` where a strict count must end."""
+        if self.strict and len(line) > LONGEST_ROW:
+            raise Deviates(number, "long")
         try:
             row = orjson.loads(line)
         except ValueError as error:
@@ -154,8 +157,6 @@ class Counting:
 
     def _deviation(self, row: dict[str, Any], line: bytes, columns: dict[str, str]) -> str | None:
         """Why this row could change how the file is read; None when it cannot."""
-        if len(line) > LONGEST_ROW:
-            return "long"
         keys = tuple(row)
         if keys not in self._known:
             self._known[keys] = all(_allowed(key) for key in keys)

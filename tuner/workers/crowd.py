@@ -10,6 +10,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Final
 
 import orjson
@@ -55,31 +57,55 @@ class Crowd:
         self, reference: Reference, encoder: Encoder, columns: Sequence[str] | None
     ) -> None:
         self._reference, self._encoder, self._columns = reference, encoder, columns
-        self._pool: Any = None
+        self._pool: ProcessPoolExecutor | None = None
 
     def close(self) -> None:
         """End the processes."""
         if self._pool is not None:
-            self._pool.terminate()
-            self._pool.join()
+            for process in multiprocessing.active_children():
+                process.kill()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
 
     def settle(self, rows: Sequence[bytes], check: Callable[[], None]) -> list[Outcome]:
-        """The outcome of each row, given as JSON. ``check`` is called while they are waited for."""
+        """The outcome of each row, given as JSON. ``check`` is called while they are waited for.
+
+        Where a process is killed from outside, its rows are settled here.
+        """
+        parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
+        found: list[Outcome] = []
+        with self._reference.quick(self._encoder):  # the processes inherit it
+            waited = [self._submit(part) for part in parts]
+            for part, future in zip(parts, waited, strict=True):
+                found += self._answer(part, future, check)
+        return found
+
+    def _submit(self, part: Sequence[bytes]) -> Future[list[Outcome]] | None:
         global _reference  # noqa: PLW0603 (what a fork inherits is what stands in a module)
         if self._pool is None:
             _reference = self._reference
             count = min(os.cpu_count() or 1, MOST_PROCESSES)
-            with self._reference.quick(self._encoder):  # the processes inherit it
-                self._pool = multiprocessing.get_context("fork").Pool(count)
-        waited = self._pool.map_async(_settle, [(row, self._columns) for row in rows], PART)
-        while not waited.ready():
-            waited.wait(PATIENCE)
-            check()
-        found: list[Outcome] = waited.get()
-        return found
+            fork = multiprocessing.get_context("fork")
+            self._pool = ProcessPoolExecutor(count, mp_context=fork)
+        try:
+            return self._pool.submit(_settle, part, self._columns)
+        except BrokenProcessPool:
+            return None
+
+    def _answer(
+        self, part: Sequence[bytes], future: Future[list[Outcome]] | None, check: Callable[[], None]
+    ) -> list[Outcome]:
+        while future is not None:
+            try:
+                return future.result(timeout=PATIENCE)
+            except TimeoutError:
+                check()
+            except BrokenProcessPool:
+                break
+        self.close()  # another part starts another pool
+        return [settle(self._reference, orjson.loads(row), self._columns, True) for row in part]
 
 
-def _settle(given: tuple[bytes, Sequence[str] | None]) -> Outcome:
+def _settle(rows: Sequence[bytes], columns: Sequence[str] | None) -> list[Outcome]:
     assert _reference is not None
-    row, columns = given
-    return settle(_reference, orjson.loads(row), columns, quickly=True)
+    return [settle(_reference, orjson.loads(row), columns, quickly=True) for row in rows]

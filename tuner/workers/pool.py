@@ -176,10 +176,10 @@ class Pool:
         self, role: Role, verb: str, /,
         on_progress: Callable[[dict[str, Any]], None] | None = None, **args: Any,
     ) -> dict[str, Any]:  # fmt: skip
-        """The result of one verb. Raises as :meth:`Worker.stream`."""
+        """The result of one verb; ``on_progress`` hears what names a stage. Raises as ``stream``."""
         message: dict[str, Any] = {}
         for message in self._workers[role].stream(verb, **args):
-            if on_progress:
+            if on_progress and "stage" in message:  # the last message is the result
                 on_progress(message)
         return message
 

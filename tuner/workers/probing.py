@@ -149,16 +149,16 @@ class Reference:
             contents = [_TRIALS[(turn + i) % len(_TRIALS)] for i in range(len(roles))]
             if not self._agrees(shape, contents, encoder):
                 return None
-        left, right = set(), set()
-        for i in range(len(roles)):
+        left: set[int] = set()
+        right: set[int] = set()
+        # A template treats the turns of one role alike: they are tried together.
+        for role in dict.fromkeys(roles):
+            places = [i for i in range(len(roles)) if roles[i] == role]
             for edge in _EDGES:
-                contents = ["text"] * len(roles)
-                contents[i] = edge + "text"
-                if not self._agrees(shape, contents, encoder):
-                    left.add(i)
-                contents[i] = "text" + edge
-                if not self._agrees(shape, contents, encoder):
-                    right.add(i)
+                if not self._agrees(shape, _with(len(roles), places, edge + "text"), encoder):
+                    left.update(places)
+                if not self._agrees(shape, _with(len(roles), places, "text" + edge), encoder):
+                    right.update(places)
         return Shape(
             roles, shape.fixed, shape.fixed_trained, pieces, frozenset(left), frozenset(right)
         )
@@ -194,6 +194,11 @@ def measure(shape: Shape, contents: Sequence[str], encoder: Encoder) -> tuple[in
     counts = encoder.counts([piece.text(contents) for piece in shape.pieces])
     trained = sum(count for count, piece in zip(counts, shape.pieces, strict=True) if piece.trained)
     return shape.fixed + sum(counts), shape.fixed_trained + trained
+
+
+def _with(count: int, places: Sequence[int], text: str) -> list[str]:
+    """Contents that are ordinary but in some places."""
+    return [text if i in places else "text" for i in range(count)]
 
 
 def _measured(encoded: Any) -> tuple[int, int]:
