@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from tuner.errors import InputError
+from tuner.errors import InputError, WorkerError
 from tuner.workers.counter import LONGEST_ROW, Counted, Deviates
 from tuner.workers.pool import ROOT, child_environment
 from tuner.workers.shapes import Shape, to_json
@@ -182,7 +182,7 @@ class Counters:
         process.stdin.flush()
         header = json.loads(process.stdout.readline() or b"null")
         if header is None:
-            raise RuntimeError("a counting process ended")
+            raise WorkerError("worker.helper_died")
         if header.get("why") == "long":
             row = _rows_before(self._path, start) + header["row"] + 1
             raise too_long(self._path, row)
@@ -191,7 +191,7 @@ class Counters:
         rows = header["rows"]
         arrays = process.stdout.read(16 * rows)
         if len(arrays) < 16 * rows:
-            raise RuntimeError("a counting process ended")
+            raise WorkerError("worker.helper_died")
         length = np.frombuffer(arrays[: 4 * rows], np.int32)
         trained = np.frombuffer(arrays[4 * rows : 8 * rows], np.int32)
         offset = np.frombuffer(arrays[8 * rows :], np.int64)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Final
 
 import orjson
 
+from tuner.errors import WorkerError
 from tuner.records import Sentence
 from tuner.workers import loading
 from tuner.workers.encoders import Encoder
@@ -62,48 +63,36 @@ class Crowd:
     def close(self) -> None:
         """End the processes."""
         if self._pool is not None:
-            for process in multiprocessing.active_children():
-                process.kill()
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
     def settle(self, rows: Sequence[bytes], check: Callable[[], None]) -> list[Outcome]:
         """The outcome of each row, given as JSON. ``check`` is called while they are waited for.
 
-        Where a process is killed from outside, its rows are settled here.
+        Raises:
+            WorkerError: a process was killed from outside, as happens where memory ends.
         """
-        parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
-        found: list[Outcome] = []
-        with self._reference.quick(self._encoder):  # the processes inherit it
-            waited = [self._submit(part) for part in parts]
-            for part, future in zip(parts, waited, strict=True):
-                found += self._answer(part, future, check)
-        return found
-
-    def _submit(self, part: Sequence[bytes]) -> Future[list[Outcome]] | None:
         global _reference  # noqa: PLW0603 (what a fork inherits is what stands in a module)
-        if self._pool is None:
-            _reference = self._reference
-            count = min(os.cpu_count() or 1, MOST_PROCESSES)
-            fork = multiprocessing.get_context("fork")
-            self._pool = ProcessPoolExecutor(count, mp_context=fork)
+        found: list[Outcome] = []
         try:
-            return self._pool.submit(_settle, part, self._columns)
-        except BrokenProcessPool:
-            return None
-
-    def _answer(
-        self, part: Sequence[bytes], future: Future[list[Outcome]] | None, check: Callable[[], None]
-    ) -> list[Outcome]:
-        while future is not None:
-            try:
-                return future.result(timeout=PATIENCE)
-            except TimeoutError:
-                check()
-            except BrokenProcessPool:
-                break
-        self.close()  # another part starts another pool
-        return [settle(self._reference, orjson.loads(row), self._columns, True) for row in part]
+            with self._reference.quick(self._encoder):  # the processes inherit it
+                if self._pool is None:
+                    _reference = self._reference
+                    count = min(os.cpu_count() or 1, MOST_PROCESSES)
+                    fork = multiprocessing.get_context("fork")
+                    self._pool = ProcessPoolExecutor(count, mp_context=fork)
+                waited = [
+                    self._pool.submit(_settle, rows[start : start + PART], self._columns)
+                    for start in range(0, len(rows), PART)
+                ]
+                for future in waited:
+                    while not future.done():
+                        wait([future], PATIENCE)
+                        check()
+                    found += future.result()
+        except BrokenProcessPool as error:
+            raise WorkerError("worker.helper_died") from error
+        return found
 
 
 def _settle(rows: Sequence[bytes], columns: Sequence[str] | None) -> list[Outcome]:
