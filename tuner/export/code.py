@@ -6,6 +6,7 @@ terminal. The tests run every one of them and compare with the cell's result.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 
@@ -93,6 +94,10 @@ def plan(info: ModelInfo, ref: DatasetRef, system: str | None) -> str:
         words += ["--val-dataset", *ref.validation]
     if ref.split_ratio:
         words += ["--split-dataset-ratio", f"{ref.split_ratio:g}"]
+    if ref.columns:
+        words += ["--columns", json.dumps(dict(ref.columns), ensure_ascii=False)]
+    if ref.agent_template:
+        words += ["--agent-template", ref.agent_template]
     words += ["--model-type", info.model_type or "", "--template", info.template or ""]
     words += ["--system", system or ""]
     return shlex.join([*words, "--json"]) + "\n"

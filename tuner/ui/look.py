@@ -50,9 +50,15 @@ def build(page: Page) -> None:
 def wire(page: Page) -> None:
     """Show a row; recolour it when the loss scale, the cut or the strategy changes."""
     parts = page.parts
-    inputs = [page.notebook, page.lang, parts["look-row"], parts["look-scale"]]
+    # The slider and the strategy say more than the notebook, which follows them a moment later.
+    inputs = [
+        page.notebook, page.lang, parts["look-row"], parts["look-scale"], parts["slider"],
+        parts["strategy"],
+    ]  # fmt: skip
 
-    def look(notebook: Notebook, lang: Lang, row: float | None, scale: str) -> str:
+    def look(
+        notebook: Notebook, lang: Lang, row: float | None, scale: str, max_length: int, how: str
+    ) -> str:
         if notebook.model is None or notebook.report is None or notebook.data is None:
             return html.note(Note("error", Sentence("ui.quality.read_first")), lang)
         try:
@@ -63,8 +69,8 @@ def wire(page: Page) -> None:
             return mask.render(
                 masks.ask(
                     page.bench.pool, notebook.model, rows.conversation(int(found[0])),
-                    system=notebook.system, loss_scale=scale or None, max_length=notebook.max_length,
-                    strategy=notebook.strategy,  # type: ignore[arg-type]
+                    system=notebook.system, loss_scale=scale or None, max_length=int(max_length),
+                    strategy=how,  # type: ignore[arg-type]
                     agent_template=notebook.data.agent_template,
                 ),
                 lang,
@@ -72,8 +78,9 @@ def wire(page: Page) -> None:
         except (TunerError, OSError, ValueError) as error:
             return html.note(Note("error", explain(error, page.bench.settings.logs)), lang)
 
-    def again(notebook: Notebook, lang: Lang, row: float | None, scale: str, now: str) -> Any:
-        return look(notebook, lang, row, scale) if now else gr.skip()
+    def again(notebook: Notebook, lang: Lang, *given: Any) -> Any:
+        *rest, shown = given
+        return look(notebook, lang, *rest) if shown else gr.skip()
 
     gr.on(
         [parts["look"].click, parts["look-row"].submit], look, inputs, parts["look-out"],
