@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from tests import tiny
+from tuner.records import ModelInfo
 from tuner.settings import Settings
 from tuner.workbench import Workbench
 
@@ -68,6 +69,20 @@ def bench(home: Settings) -> Iterator[Workbench]:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real two-layer Llama with a tokenizer and a ChatML template of its own. For slow tests."""
     return tiny.make(tmp_path_factory.mktemp("models") / "tiny-llama")
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    """One workbench for a file of tests, so that its warm child is warmed once."""
+    made = Workbench(Settings(home=tmp_path_factory.mktemp("home")))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def model(real: Workbench, tiny_model: Path) -> ModelInfo:
+    """The tiny model, looked at."""
+    return real.inspect_model(str(tiny_model))
 
 
 @pytest.fixture

@@ -196,18 +196,6 @@ def test_a_process_that_is_killed_is_not_waited_for() -> None:
 # Looks, by the real child.
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
-    bench = Workbench(Settings(home=tmp_path_factory.mktemp("home")))
-    yield bench
-    bench.close()
-
-
-@pytest.fixture(scope="module")
-def model(real: Workbench, tiny_model: Path) -> ModelInfo:
-    return real.inspect_model(str(tiny_model))
-
-
 Look = Callable[..., DatasetReport]
 
 
@@ -591,7 +579,7 @@ def test_helpers_that_are_killed_end_the_look_with_a_sentence(
 
     with pytest.raises(TunerError) as caught:
         look(path, progress=kill)
-    assert caught.value.key in {"worker.crashed", "worker.died"}
+    assert caught.value.key == "worker.helper_died"
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ a dataset as a whole, the app says so first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -35,7 +35,6 @@ from tuner.data.rows import Rows, Selection, Side, selected
 from tuner.errors import InputError
 from tuner.plan.schedule import schedule
 from tuner.records import DatasetReport, Kept, ModelInfo
-from tuner.settings import Settings
 from tuner.workbench import Workbench
 
 pytestmark = pytest.mark.slow
@@ -110,19 +109,6 @@ def theirs(model: Path, entry: Entry, ratio: float) -> dict[Strategy, Reference]
         entry.system, entry.columns, entry.agent_template,
     )  # fmt: skip
     return {strategy: loaded.encoded(strategy) for strategy in STRATEGIES}
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
-    """One workbench for this file, so that its warm child is warmed once."""
-    bench = Workbench(Settings(home=tmp_path_factory.mktemp("home")))
-    yield bench
-    bench.close()
-
-
-@pytest.fixture(scope="module")
-def model(real: Workbench, tiny_model: Path) -> ModelInfo:
-    return real.inspect_model(str(tiny_model))
 
 
 @pytest.fixture(scope="module")

@@ -153,8 +153,9 @@ def table(folder: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -
 
 
 def in_two_chunks(folder: Path, first: Sequence[Row], second: Sequence[Row]) -> list[Path]:
-    """Rows that the JSON loader takes in two pieces: ``first`` ends with a very long unknown column."""
-    return jsonl(folder, [*first, {**first[-1], "pad": "x" * CHUNK}, *second])
+    """Rows that the JSON loader takes in two pieces: ``first`` ends with a long unknown column."""
+    long = {**first[-1], "pad": "x" * (CHUNK // 4)}
+    return jsonl(folder, [*first, long, long, long, long, *second])
 
 
 # Clean rows in every format that ms-swift knows.

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,6 @@ from tuner.data.parts import CHECKED, FALLBACK, Asked, Part, PartCounter, Proble
 from tuner.data.rows import Columns, Rows, Selection, Side, column, selected
 from tuner.files import read_json, write_json
 from tuner.records import DatasetReport, ModelInfo
-from tuner.settings import Settings
 from tuner.workbench import Workbench
 from tuner.workers.child import Call
 from tuner.workers.encoders import ReferenceEncoder, fuzz
@@ -235,19 +234,6 @@ def _encoded(template: Any, rows: Any) -> list[tuple[Pair, list[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
-    """One workbench for this file, so that its warm child is warmed once."""
-    bench = Workbench(Settings(home=tmp_path_factory.mktemp("home")))
-    yield bench
-    bench.close()
-
-
-@pytest.fixture(scope="module")
-def tiny(real: Workbench, tiny_model: Path) -> ModelInfo:
-    return real.inspect_model(str(tiny_model))
-
-
-@pytest.fixture(scope="module")
 def qwen3(real: Workbench) -> ModelInfo:
     place = os.environ.get(QWEN3)
     if not place:
@@ -324,9 +310,9 @@ MAKERS: Final = {"plain": plain, "weighted": weighted}
     ],
 )  # fmt: skip
 def test_every_row_of_a_hostile_file_has_ms_swifts_length_and_trained_tokens(
-    real: Workbench, tiny: ModelInfo, tmp_path: Path, kind: str, template: str, system: str | None
+    real: Workbench, model: ModelInfo, tmp_path: Path, kind: str, template: str, system: str | None
 ) -> None:
-    model = dataclasses.replace(tiny, template=template)
+    model = dataclasses.replace(model, template=template)
     path = written(tmp_path / "rows.jsonl", MAKERS[kind], seed=len(template + kind + str(system)))
     report = look(real, model, path, system=system)
     agree(report, truth(model, path, **({"system": system} if system else {})), ROWS)
@@ -362,12 +348,12 @@ def test_on_qwen3_every_row_has_ms_swifts_length_and_trained_tokens(
 
 @pytest.mark.parametrize("agent_template", [None, "hermes", "react_en"])
 def test_rows_with_tools_have_ms_swifts_length_and_trained_tokens(
-    real: Workbench, tiny: ModelInfo, tmp_path: Path, agent_template: str | None
+    real: Workbench, model: ModelInfo, tmp_path: Path, agent_template: str | None
 ) -> None:
     path = written(tmp_path / "rows.jsonl", with_tools, 5)
-    report = look(real, tiny, path, agent_template=agent_template)
+    report = look(real, model, path, agent_template=agent_template)
     flags = {"agent_template": agent_template} if agent_template else {}
-    agree(report, truth(tiny, path, **flags), ROWS)
+    agree(report, truth(model, path, **flags), ROWS)
     assert report.path == "tokenizers"
     assert report.checked >= CHECKED
 
@@ -389,30 +375,30 @@ def kept(rows: list[tuple[Pair, list[tuple[str, str]]]]) -> list[Any]:
 
 
 def test_a_split_with_lost_rows_holds_out_the_rows_that_ms_swift_holds_out(
-    real: Workbench, tiny: ModelInfo, tmp_path: Path
+    real: Workbench, model: ModelInfo, tmp_path: Path
 ) -> None:
     path = written(tmp_path / "rows.jsonl", numbered, 21)
-    expected = truth(tiny, path, split_dataset_ratio=0.2, dataset_shuffle=True)
+    expected = truth(model, path, split_dataset_ratio=0.2, dataset_shuffle=True)
     everything = [*expected.train, *expected.validation]
     assert any(pair is None for pair, _ in everything), "no row is refused after the split"
     assert len(everything) < ROWS, "no row is lost before the split"
-    report = look(real, tiny, path, ratio=0.2)
+    report = look(real, model, path, ratio=0.2)
     assert sorted(found_in(report.folder, "train", "train.index")) == kept(expected.train)
     assert sorted(found_in(report.folder, "train", "train.held")) == kept(expected.validation)
     numbers_agree(report, path)
 
 
 def test_counts_with_lost_rows_choose_the_rows_that_ms_swift_chooses(
-    real: Workbench, tiny: ModelInfo, tmp_path: Path
+    real: Workbench, model: ModelInfo, tmp_path: Path
 ) -> None:
     one = written(tmp_path / "one.jsonl", numbered, 22, 300)
     two = written(tmp_path / "two.jsonl", numbered, 23, 80)
     checks = written(tmp_path / "checks.jsonl", numbered, 24, 90)
     names = (f"{one}#170", f"{two}#200")  # fewer, and more than there are
     asked = f"{checks}#40"
-    expected = truth(tiny, *names, val_dataset=[asked], dataset_shuffle=True)
+    expected = truth(model, *names, val_dataset=[asked], dataset_shuffle=True)
     assert any(pair is None for pair, _ in expected.train)
-    report = look(real, tiny, *names, validation=(asked,))
+    report = look(real, model, *names, validation=(asked,))
     assert sorted(found_in(report.folder, "train", "train.index")) == kept(expected.train)
     assert sorted(found_in(report.folder, "eval", "eval.index")) == kept(expected.validation)
     assert report.eval_rows == len(kept(expected.validation))
@@ -443,9 +429,9 @@ def without_merge(tokenizer_json: str) -> str:
 
 
 def test_an_admitted_encoder_that_turns_out_wrong_counts_nothing_and_the_report_says_so(
-    real: Workbench, tiny: ModelInfo, tmp_path: Path
+    real: Workbench, model: ModelInfo, tmp_path: Path
 ) -> None:
-    look(real, tiny, written(tmp_path / "warm.jsonl", plain, 30, 20))
+    look(real, model, written(tmp_path / "warm.jsonl", plain, 30, 20))
     verdicts = (real.settings.home / "encoders").glob("*.verdict")
     (verdict,) = (path for path in verdicts if read_json(path)["encoder"] == "tokenizers")
     tokenizer = verdict.with_suffix(".json")
@@ -454,12 +440,12 @@ def test_an_admitted_encoder_that_turns_out_wrong_counts_nothing_and_the_report_
     try:
         tokenizer.write_text(without_merge(right), encoding="utf-8")
         write_json(verdict, fact | {"files": {tokenizer.name: tokenizer.stat().st_size}})
-        report = look(real, tiny, path)
+        report = look(real, model, path)
     finally:
         tokenizer.write_text(right, encoding="utf-8")
         write_json(verdict, fact)
     assert report.path == FALLBACK
-    agree(report, truth(tiny, path), ROWS)
+    agree(report, truth(model, path), ROWS)
     numbers_agree(report, path)
 
 
@@ -506,7 +492,7 @@ def counted(model: ModelInfo, path: Path, folder: Path, *where: str) -> Part:
 @pytest.mark.parametrize("where", ["", "lean counts", "ids", "lean ids counts"])
 @pytest.mark.parametrize("make", [talk_of_tuna, weighted], ids=["in place", "loaded"])
 def test_whatever_an_encoder_gets_wrong_every_length_is_exact(
-    tiny: ModelInfo, tmp_path: Path, where: str, make: Callable[[random.Random, int], Row],
+    model: ModelInfo, tmp_path: Path, where: str, make: Callable[[random.Random, int], Row],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(counting, "PIECE", 1 << 16)  # a few rows make many pieces
@@ -516,8 +502,8 @@ def test_whatever_an_encoder_gets_wrong_every_length_is_exact(
         return row if make is talk_of_tuna or number % 2 else row | {"tools": "[]"}
 
     path = written(tmp_path / "rows.jsonl", mixed, 41)
-    part = counted(tiny, path, tmp_path / "look", *where.split())
-    wanted = [pair for pair, _ in truth(tiny, path).train if pair is not None]
+    part = counted(model, path, tmp_path / "look", *where.split())
+    wanted = [pair for pair, _ in truth(model, path).train if pair is not None]
     length, trained, rows = (
         column(tmp_path / "look", "train", name).tolist() for name in ("length", "trained", "row")
     )

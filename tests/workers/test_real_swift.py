@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +29,6 @@ from tuner.settings import Settings
 from tuner.workbench import Workbench
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
-    """One workbench for this file, so that its warm child is warmed once."""
-    bench = Workbench(Settings(home=tmp_path_factory.mktemp("home")))
-    yield bench
-    bench.close()
-
-
-@pytest.fixture(scope="module")
-def model(real: Workbench, tiny_model: Path) -> ModelInfo:
-    return real.inspect_model(str(tiny_model))
 
 
 def turns(*texts: str, system: str | None = None) -> dict[str, Any]:
