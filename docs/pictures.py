@@ -1,8 +1,9 @@
 """The README's pictures, taken from the real app: ``python docs/pictures.py``.
 
 Opens the app on the home that ``TUNER_HOME`` names, which must hold a finished
-demo run (``python -m tuner demo``), and takes two pictures in each language:
-``page_*`` from the top to the lengths, ``run_*`` the run and its answers.
+demo run (``python -m tuner demo``), and takes three pictures in each language:
+``page_*`` from the top to the lengths, ``row_*`` one row as the model gets it,
+``run_*`` the run and its answers.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ def main() -> None:
                 expect(page.locator("#run-loss")).to_contain_text(say("ui.plot.eval", lang))
                 expect(page.locator("#lengths-plot")).to_contain_text(say("ui.plot.rows", lang))
                 page.wait_for_timeout(1000)  # the plots fade in
-                take(page, "#strip", "#cell-lengths", OUT / f"page_{lang}.png")
+                take(page, "#strip", "#lengths-plot", OUT / f"page_{lang}.png")
+                page.click("#look")
+                expect(page.locator(".mask")).to_be_visible(timeout=120_000)
+                take(page, "#look-row", "#look-out", OUT / f"row_{lang}.png")
                 take(page, "#cell-train", "#demo-answers", OUT / f"run_{lang}.png")
             browser.close()
     finally:

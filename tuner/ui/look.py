@@ -44,7 +44,12 @@ def build(page: Page) -> None:
         show = page.words.make(
             gr.Button, {"value": "ui.look.show"}, elem_classes="act", elem_id="look", scale=1
         )
-    page.parts |= {"look-row": row, "look-scale": scale, "look": show, "look-out": gr.HTML()}
+    page.parts |= {
+        "look-row": row,
+        "look-scale": scale,
+        "look": show,
+        "look-out": gr.HTML(elem_id="look-out"),
+    }
 
 
 def wire(page: Page) -> None:
